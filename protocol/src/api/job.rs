@@ -1,0 +1,360 @@
+//! Jobs: what a sponsor asks for and what is told of it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{AMOUNT_MAX, Amount, FieldError, Fields};
+use crate::difficulty::{Target, Work};
+use crate::header::{COINBASE_BYTES_MAX, EXTRANONCE_BYTES_MAX, MERKLE_BRANCH_MAX, PrevHash, Template};
+use crate::hex;
+use crate::ids::{AssetName, JobId, SponsorName};
+
+/// Longest time a job may stay open.
+pub const DEADLINE_S_MAX: u64 = 30 * 86_400;
+/// Deadline where none is given.
+pub const DEADLINE_S: u64 = 86_400;
+/// Most characters of a job's name.
+pub const JOB_NAME_CHARS_MAX: usize = 120;
+/// Most work that a job may ask for.
+pub const WORK_MAX: u128 = 1 << 96;
+
+/// A sponsor's order, its envelope checked; `spec` is checked by its kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRequest {
+    /// Kind of work, e.g. `hash`.
+    pub kind: String,
+    /// What the kind needs to know.
+    pub spec: Value,
+    /// What is put in escrow.
+    pub budget: Amount,
+    /// What the budget is counted in.
+    pub asset: AssetName,
+    /// Seconds until the job expires.
+    pub deadline_s: u64,
+    /// How the pot is divided; `prop` for now the one scheme.
+    pub payout: String,
+    /// What people see.
+    pub name: String,
+}
+
+impl JobRequest {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// Every field that is missing, unknown or wrong.
+    pub fn from_json(body: Value) -> Result<JobRequest, Vec<FieldError>> {
+        let mut fields = Fields::of(body, "")?;
+        let kind = fields.text_with("kind", |kind| match kind {
+            "hash" => Ok(kind.to_owned()),
+            other => Err(format!(
+                "{:?} is not a kind of work here; taken is hash",
+                other.chars().take(32).collect::<String>()
+            )),
+        });
+        let spec = fields.value("spec");
+        let budget = fields.integer("budget", 1, AMOUNT_MAX);
+        let asset = fields.text("asset");
+        let deadline_s = fields.optional_integer("deadline_s", 1, u128::from(DEADLINE_S_MAX));
+        let payout = fields.optional_text::<String>("payout");
+        if let Some(Some(other)) = &payout
+            && other != "prop"
+        {
+            fields.fault("payout", "taken is prop");
+        }
+        let name = fields.optional_text::<String>("name");
+        if let Some(Some(text)) = &name
+            && (text.chars().count() > JOB_NAME_CHARS_MAX || text.chars().any(char::is_control))
+        {
+            fields.fault("name", format_args!("must have at most {JOB_NAME_CHARS_MAX} printable characters"));
+        }
+        fields.finish()?;
+        let read = || {
+            let deadline_s = match deadline_s? {
+                Some(seconds) => u64::try_from(seconds).ok()?,
+                None => DEADLINE_S,
+            };
+            let name = name?.unwrap_or_default();
+            let payout = payout?.unwrap_or_else(|| "prop".into());
+            Some(JobRequest {
+                kind: kind?,
+                spec: spec?,
+                budget: Amount(budget?),
+                asset: asset?,
+                deadline_s,
+                payout,
+                name,
+            })
+        };
+        Ok(read().expect("finish has returned every fault"))
+    }
+}
+
+/// What a `hash` job searches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashSpec {
+    /// The header to complete.
+    pub template: Template,
+    /// What a solution must not exceed.
+    pub target: Target,
+    /// Extranonce bytes that the coinbase leaves open.
+    pub extranonce_bytes: usize,
+    /// Work that the budget buys; without it [`HashSpec::work_quoted`] chooses.
+    pub max_work: Option<Work>,
+}
+
+impl HashSpec {
+    /// Multiples of the expected work that a budget buys where `max_work` is not given: a job of
+    /// five times its expected work ends solved in all but `e^-5`, 0.7 %, of cases.
+    pub const WORK_MULTIPLE: u128 = 5;
+
+    /// Reads a `spec`, for a listener that gives `listener_extranonce_bytes` to each template.
+    ///
+    /// # Errors
+    /// Every field that is missing, unknown or wrong.
+    pub fn from_json(spec: Value, listener_extranonce_bytes: usize) -> Result<HashSpec, Vec<FieldError>> {
+        let mut fields = Fields::of(spec, "spec.")?;
+        fields.text_with("algorithm", |name| match name {
+            "sha256d" => Ok(()),
+            _ => Err("taken is sha256d"),
+        });
+        let version = fields.text_with("version", hex::decode_u32_be);
+        let prev_hash = fields.text_with("prev_hash", hex::decode_array::<32>);
+        let coinbase1 = fields.text_with("coinbase1", |text| hex::decode(text, COINBASE_BYTES_MAX));
+        let coinbase2 = fields.text_with("coinbase2", |text| hex::decode(text, COINBASE_BYTES_MAX));
+        let merkle_branch = merkle_branch(&mut fields);
+        let nbits = fields.text_with("nbits", hex::decode_u32_be);
+        let ntime = fields.text_with("ntime", hex::decode_u32_be);
+        let target = fields.text_with("target", Target::from_be_hex);
+        let expected = target.and_then(Target::expected_work).filter(|work| work.0 <= WORK_MAX / Self::WORK_MULTIPLE);
+        if target.is_some() && expected.is_none() {
+            fields.fault("target", "is out of reach: a solution would take over 2^93 hashes");
+        }
+        let extranonce_bytes = fields.optional_integer("extranonce_bytes", 1, EXTRANONCE_BYTES_MAX as u128);
+        let max_work = fields.optional_integer("max_work", 1, WORK_MAX);
+        if extranonce_bytes.flatten().is_some_and(|bytes| bytes != listener_extranonce_bytes as u128) {
+            let detail = format!("must be {listener_extranonce_bytes}, the sizes of extranonce1 and extranonce2 here");
+            fields.fault("extranonce_bytes", detail);
+        }
+        let template = (|| {
+            Some(Template {
+                version: version?,
+                prev_hash: PrevHash::from_stratum_bytes(prev_hash?),
+                coinbase1: coinbase1?,
+                coinbase2: coinbase2?,
+                merkle_branch: merkle_branch?,
+                nbits: nbits?,
+                ntime: ntime?,
+            })
+        })();
+        if let Some(template) = &template {
+            check_coinbase(&mut fields, template, listener_extranonce_bytes);
+        }
+        fields.finish()?;
+        Ok(HashSpec {
+            template: template.expect("finish has returned every fault"),
+            target: target.expect("finish has returned every fault"),
+            extranonce_bytes: listener_extranonce_bytes,
+            max_work: max_work.flatten().map(Work),
+        })
+    }
+
+    /// Hashes until a solution, on average.
+    #[must_use]
+    pub fn work_expected(&self) -> Work {
+        self.target.expected_work().expect("from_json refuses targets out of reach")
+    }
+
+    /// Work that the budget buys.
+    #[must_use]
+    pub fn work_quoted(&self) -> Work {
+        self.max_work.unwrap_or(Work(self.work_expected().0 * Self::WORK_MULTIPLE))
+    }
+}
+
+fn merkle_branch(fields: &mut Fields) -> Option<Vec<[u8; 32]>> {
+    let value = fields.value("merkle_branch")?;
+    let branch: Option<Vec<[u8; 32]>> = value
+        .as_array()
+        .filter(|hashes| hashes.len() <= MERKLE_BRANCH_MAX)
+        .and_then(|hashes| hashes.iter().map(|hash| hex::decode_array(hash.as_str()?).ok()).collect());
+    if branch.is_none() {
+        fields.fault(
+            "merkle_branch",
+            format_args!("must be an array of at most {MERKLE_BRANCH_MAX} hashes of 64 hex digits"),
+        );
+    }
+    branch
+}
+
+fn check_coinbase(fields: &mut Fields, template: &Template, listener_extranonce_bytes: usize) {
+    if template.coinbase1.len() + template.coinbase2.len() > COINBASE_BYTES_MAX {
+        fields.fault("coinbase2", format_args!("both parts together must have at most {COINBASE_BYTES_MAX} bytes"));
+        return;
+    }
+    let open = template.open_coinbase_bytes();
+    if open.contains(&listener_extranonce_bytes) {
+        return;
+    }
+    match open.first() {
+        Some(bytes) => fields.fault(
+            "coinbase1",
+            format_args!(
+                "the coinbase leaves {bytes} extranonce bytes open, this pool fills {listener_extranonce_bytes}"
+            ),
+        ),
+        None => fields.fault(
+            "coinbase1",
+            "coinbase1 + extranonce + coinbase2 is no transaction of one input with the extranonce in its script",
+        ),
+    }
+}
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// A price was named; nothing is in escrow.
+    Quoted,
+    /// In escrow, no share yet.
+    Open,
+    /// Shares have come in.
+    Running,
+    /// All work is done, the last of it is being checked.
+    Auditing,
+    /// Finished and paid.
+    Done,
+    /// Ended by its sponsor; proven work is paid.
+    Cancelled,
+    /// Ended by its deadline, or its work was used up; proven work is paid.
+    Expired,
+    /// Stopped because its input is at fault.
+    Quarantined,
+}
+
+impl JobState {
+    /// The state's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            JobState::Quoted => "quoted",
+            JobState::Open => "open",
+            JobState::Running => "running",
+            JobState::Auditing => "auditing",
+            JobState::Done => "done",
+            JobState::Cancelled => "cancelled",
+            JobState::Expired => "expired",
+            JobState::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// What a job would take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// Kind of work.
+    pub kind: String,
+    /// Work that the budget buys.
+    pub work: Work,
+    /// Work until a solution, on average; the whole work for a range job.
+    pub work_expected: Work,
+    /// What is put in escrow.
+    pub price: Amount,
+    /// In which asset.
+    pub asset: AssetName,
+    /// Elements of a range job; null for a search.
+    pub elements: Option<u64>,
+    /// Whether a worker that is online can run it.
+    pub runnable: bool,
+    /// Why none can, or null.
+    pub why_not: Option<String>,
+    /// Seconds until a solution at the present speed of the pool, or null where nothing runs.
+    pub eta_s: Option<u64>,
+    /// The pool's fee in basis points.
+    pub fee_bps: u16,
+}
+
+/// A job, as anyone may see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// What people see.
+    pub name: String,
+    /// Kind of work.
+    pub kind: String,
+    /// Where it is.
+    pub state: JobState,
+    /// Who pays.
+    pub sponsor: SponsorName,
+    /// In which asset.
+    pub asset: AssetName,
+    /// What was put in escrow.
+    pub budget: Amount,
+    /// What workers got, or null while it runs.
+    pub paid: Option<Amount>,
+    /// The pool's part, or null while it runs.
+    pub fee: Option<Amount>,
+    /// What went back to the sponsor, or null while it runs.
+    pub refunded: Option<Amount>,
+    /// The pool's fee in basis points, fixed when it opened.
+    pub fee_bps: u16,
+    /// How the pot is divided.
+    pub payout: String,
+    /// Work that the budget buys.
+    pub work_quoted: Work,
+    /// Work until a solution, on average.
+    pub work_expected: Work,
+    /// Work proven so far.
+    pub work_proven: Work,
+    /// Shares accepted so far.
+    pub shares: u64,
+    /// Accounts that have proven work.
+    pub accounts: u64,
+    /// Digest of the spec, which stays private.
+    pub spec_digest: String,
+    /// When it opened.
+    pub opened_at: String,
+    /// When it expires if nothing ends it before.
+    pub deadline_at: String,
+    /// When a cancellation takes effect, or null.
+    pub cancel_at: Option<String>,
+    /// When it closed, or null.
+    pub closed_at: Option<String>,
+    /// Hash of the solution, or null.
+    pub solution: Option<String>,
+}
+
+/// A solved hash job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobResult {
+    /// 80 bytes, 160 hex digits.
+    pub header: String,
+    /// Double SHA-256 of the header, most significant byte first.
+    pub hash: String,
+    /// The pool's part of the coinbase.
+    pub extranonce1: String,
+    /// The miner's part of the coinbase.
+    pub extranonce2: String,
+    /// Header time, eight hex digits.
+    pub ntime: String,
+    /// Header nonce, eight hex digits.
+    pub nonce: String,
+    /// Header version, eight hex digits.
+    pub version: String,
+}
+
+/// A line of a job's event stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum JobEvent {
+    /// How far it is; sent at most once a second.
+    Progress {
+        /// The job as it is.
+        job: Box<JobView>,
+    },
+    /// It ended.
+    Done {
+        /// The job as it is.
+        job: Box<JobView>,
+    },
+}

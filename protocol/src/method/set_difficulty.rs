@@ -1,0 +1,29 @@
+//! `mining.set_difficulty [difficulty]`: holds from the next notify on.
+
+use serde_json::{Value, json};
+
+use super::{ParamError, Params};
+use crate::difficulty::Difficulty;
+
+/// The difficulty of shares to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetDifficulty(pub Difficulty);
+
+impl SetDifficulty {
+    /// The method's name.
+    pub const METHOD: &str = "mining.set_difficulty";
+
+    pub(super) fn from_params(params: &[Value]) -> Result<SetDifficulty, ParamError> {
+        let name = "difficulty";
+        let value = Params::at_most(params, 1)?.get(0, name)?;
+        let value = value.as_f64().ok_or(ParamError::Type { name, wanted: "a number" })?;
+        let difficulty = Difficulty::from_f64(value);
+        difficulty.map(SetDifficulty).map_err(|error| ParamError::Value { name, what: error.to_string() })
+    }
+
+    /// As parameters.
+    #[must_use]
+    pub fn to_params(self) -> Value {
+        json!([self.0.to_json()])
+    }
+}
