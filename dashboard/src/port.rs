@@ -1,0 +1,146 @@
+//! The port: what the HTTP face asks of the pool behind it. The pool implements it; tests may fake it.
+
+use std::future::Future;
+
+use lode_protocol::api::{
+    AccountView, Amount, DepositRequest, DepositView, EarningView, FieldError, JobRequest, JobResult, JobView,
+    LeaderView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
+};
+use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName};
+use tokio::sync::watch;
+
+/// Why the pool does not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PortError {
+    /// No such thing.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// The request has wrong fields.
+    #[error("{} field(s) are wrong", .0.len())]
+    Fields(Vec<FieldError>),
+    /// The sponsor's balance does not cover the budget.
+    #[error("the balance is {balance} {asset} and the job needs {needed}")]
+    Short {
+        /// Free balance.
+        balance: Amount,
+        /// Budget asked for.
+        needed: Amount,
+        /// In which asset.
+        asset: AssetName,
+    },
+    /// It contradicts what is already there.
+    #[error("{0}")]
+    Conflict(String),
+    /// A limit of the pool is reached.
+    #[error("{0}")]
+    Busy(String),
+    /// The ledger does not take entries.
+    #[error("the ledger takes no entries: {0}")]
+    LedgerDown(String),
+}
+
+/// What came of a submitted job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submitted {
+    /// The job.
+    pub job: JobView,
+    /// Its quote.
+    pub quote: Quote,
+    /// False where the idempotency key had already made this job.
+    pub created: bool,
+}
+
+/// Whether the pool can do its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Ready to take shares and jobs.
+    pub ready: bool,
+    /// Why not, for the operator.
+    pub faults: Vec<String>,
+}
+
+/// A client's idempotency key and the digest of the body it came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The header's value.
+    pub key: String,
+    /// BLAKE3 of the body.
+    pub body: [u8; 32],
+}
+
+/// The pool, as the HTTP face sees it. Reading calls answer from the store at once; calls that
+/// write answer after the entry is on disk.
+pub trait Port: Send + Sync + 'static {
+    /// The pool as a whole.
+    fn pool(&self) -> PoolView;
+    /// Whether it works.
+    fn health(&self) -> Health;
+    /// A number that changes whenever the ledger grows or workers come and go.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// Jobs, newest first.
+    ///
+    /// # Errors
+    /// A cursor that this list did not give.
+    fn jobs(&self, page: &PageQuery) -> Result<Page<JobView>, PortError>;
+    /// One job.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    fn job(&self, id: JobId) -> Result<JobView, PortError>;
+    /// One account.
+    ///
+    /// # Errors
+    /// It never proved work and is not logged in.
+    fn account(&self, account: &AccountName) -> Result<AccountView, PortError>;
+    /// An account's earnings by job, newest first.
+    ///
+    /// # Errors
+    /// A cursor that this list did not give.
+    fn earnings(&self, account: &AccountName, page: &PageQuery) -> Result<Page<EarningView>, PortError>;
+    /// An account's payouts, newest first.
+    ///
+    /// # Errors
+    /// A cursor that this list did not give.
+    fn payouts(&self, account: &AccountName, page: &PageQuery) -> Result<Page<PayoutView>, PortError>;
+    /// Accounts by work, most first.
+    ///
+    /// # Errors
+    /// A cursor that this list did not give.
+    fn leaderboard(&self, page: &PageQuery) -> Result<Page<LeaderView>, PortError>;
+
+    /// Whose key this is. Takes the same time for every wrong key.
+    fn sponsor_of_key(&self, key: &str) -> Option<SponsorName>;
+    /// Whether this is the admin token. Takes the same time for every wrong one.
+    fn is_admin_token(&self, token: &str) -> bool;
+
+    /// A sponsor's money.
+    ///
+    /// # Errors
+    /// There is no such sponsor.
+    fn sponsor(&self, sponsor: &SponsorName) -> Result<SponsorView, PortError>;
+    /// What a job would take.
+    ///
+    /// # Errors
+    /// The spec has wrong fields.
+    fn quote(&self, request: &JobRequest) -> Result<Quote, PortError>;
+    /// Opens a job: escrow and terms are in the ledger when this answers.
+    fn submit(
+        &self,
+        sponsor: &SponsorName,
+        request: JobRequest,
+        idempotency: Option<Idempotency>,
+    ) -> impl Future<Output = Result<Submitted, PortError>> + Send;
+    /// Cancels a job of this sponsor; it takes effect after the pool's notice.
+    fn cancel(&self, sponsor: &SponsorName, id: JobId) -> impl Future<Output = Result<JobView, PortError>> + Send;
+    /// The result of a finished job of this sponsor.
+    ///
+    /// # Errors
+    /// Not its job, or not finished ([`PortError::Conflict`]).
+    fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<JobResult, PortError>;
+
+    /// Creates a sponsor and its key.
+    fn create_sponsor(&self, new: NewSponsor) -> impl Future<Output = Result<SponsorCreated, PortError>> + Send;
+    /// Credits a sponsor.
+    fn deposit(&self, deposit: DepositRequest) -> impl Future<Output = Result<DepositView, PortError>> + Send;
+}
