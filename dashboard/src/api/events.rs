@@ -1,0 +1,71 @@
+//! A job's event stream: progress as it comes, then `done`, then the end.
+
+use std::convert::Infallible;
+
+use axum::extract::State;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures_util::{Stream, StreamExt as _, stream};
+use lode_protocol::api::{JobEvent, JobState, JobView};
+use lode_protocol::ids::JobId;
+
+use crate::app::Shared;
+use crate::auth::Sponsor;
+use crate::extract::Id;
+use crate::pace;
+use crate::port::{Port, PortError};
+use crate::problem::Fault;
+
+/// `GET /jobs/{id}/events`
+pub(super) async fn follow<P: Port>(
+    Sponsor(sponsor): Sponsor,
+    State(app): State<Shared<P>>,
+    Id(id): Id<JobId>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Fault> {
+    let job = app.port.job(id)?;
+    if job.sponsor != sponsor {
+        return Err(PortError::NotFound(format!("job {id} of yours")).into());
+    }
+    let place = app.event_place()?;
+    // Subscribed before the first look, so that no change falls between the two.
+    let ticks = pace::ticks(&app, app.port.changes(), place);
+    let looks = ticks.filter_map(move |()| std::future::ready(app.port.job(id).ok()));
+    Ok(Sse::new(events(looks).map(|event| Ok(encode(&event)))).keep_alive(KeepAlive::default()))
+}
+
+/// Turns looks at a job into events: each look that differs is progress, the first ended one is the last.
+fn events(looks: impl Stream<Item = JobView>) -> impl Stream<Item = JobEvent> {
+    let seen: (Option<JobView>, bool) = (None, false);
+    looks
+        .scan(seen, |(last, ended), job| {
+            let now = (!*ended).then(|| step(last, &job));
+            *ended = has_ended(job.state);
+            std::future::ready(now)
+        })
+        .flat_map(stream::iter)
+}
+
+fn step(last: &mut Option<JobView>, job: &JobView) -> Vec<JobEvent> {
+    let mut now = Vec::new();
+    if last.as_ref() != Some(job) {
+        now.push(JobEvent::Progress { job: Box::new(job.clone()) });
+        *last = Some(job.clone());
+    }
+    if has_ended(job.state) {
+        now.push(JobEvent::Done { job: Box::new(job.clone()) });
+    }
+    now
+}
+
+fn has_ended(state: JobState) -> bool {
+    matches!(state, JobState::Done | JobState::Cancelled | JobState::Expired | JobState::Quarantined)
+}
+
+fn encode(event: &JobEvent) -> Event {
+    let name = match event {
+        JobEvent::Progress { .. } => "progress",
+        JobEvent::Done { .. } => "done",
+    };
+    let data = serde_json::to_string(event).expect("a job has string keys only");
+    Event::default().event(name).data(data)
+}
