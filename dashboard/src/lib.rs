@@ -3,10 +3,16 @@
 //! It keeps no state and knows no store: everything is asked through [`port::Port`], and
 //! [`http::serve`] answers until its shutdown future is ready.
 
+#[cfg(test)]
+extern crate self as lode_dashboard; // the pool made up names its imports as the example must
+
 mod api;
 mod app;
 mod auth;
 mod extract;
+#[cfg(test)]
+#[path = "../examples/fake/port.rs"]
+mod fake;
 mod health;
 pub mod http;
 pub mod metrics;

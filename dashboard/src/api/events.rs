@@ -34,15 +34,16 @@ pub(super) async fn follow<P: Port>(
 }
 
 /// Turns looks at a job into events: each look that differs is progress, the first ended one is the last.
-fn events(looks: impl Stream<Item = JobView>) -> impl Stream<Item = JobEvent> {
-    let seen: (Option<JobView>, bool) = (None, false);
-    looks
-        .scan(seen, |(last, ended), job| {
-            let now = (!*ended).then(|| step(last, &job));
-            *ended = has_ended(job.state);
-            std::future::ready(now)
-        })
-        .flat_map(stream::iter)
+fn events(looks: impl Stream<Item = JobView> + Send + 'static) -> impl Stream<Item = JobEvent> {
+    let seen: (_, Option<JobView>) = (looks.boxed(), None);
+    stream::unfold(seen, |(mut looks, mut last)| async move {
+        if last.as_ref().is_some_and(|job| has_ended(job.state)) {
+            return None;
+        }
+        let job = looks.next().await?;
+        Some((step(&mut last, &job), (looks, last)))
+    })
+    .flat_map(stream::iter)
 }
 
 fn step(last: &mut Option<JobView>, job: &JobView) -> Vec<JobEvent> {
