@@ -1,0 +1,109 @@
+//! What the API answers when all is well.
+
+use serde_json::{Value, json};
+
+use crate::client::{Server, start};
+
+/// A job that is right, of this budget.
+pub(crate) fn order(budget: u64) -> Value {
+    json!({"kind": "hash", "spec": {}, "budget": budget, "asset": "CREDIT", "name": "mine"})
+}
+
+async fn ok(server: &Server, path: &str) -> Value {
+    let answer = server.get(path).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{path}: {answer:?}");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    answer.json()
+}
+
+#[tokio::test]
+async fn anyone_reads_the_pool() {
+    let server = start().await;
+    let pool = ok(&server, "/api/v1/pool").await;
+    assert_eq!((&pool["workers"], &pool["ledger"]["writable"]), (&json!(128), &json!(true)));
+    assert!(pool["work"]["1m"].is_string(), "work is a decimal string");
+    let card = ok(&server, "/api/v1/ratecard").await;
+    assert_eq!(card, json!({"version": 1, "work_per_difficulty": "4294967296", "work_per_hash": {"sha256d": "1"}}));
+}
+
+#[tokio::test]
+async fn anyone_reads_jobs_and_accounts() {
+    let server = start().await;
+    assert_eq!(ok(&server, "/api/v1/jobs/j1").await["id"], "j1");
+    let account = ok(&server, "/api/v1/accounts/alice").await;
+    assert_eq!(account["balances"]["CREDIT"]["matured"], "12480775209");
+    assert_eq!(account["workers"][0]["rejected"]["stale"], 41);
+    let earnings = ok(&server, "/api/v1/accounts/alice/earnings").await;
+    assert_eq!(earnings["items"][0]["share_ppm"], 81250);
+    let payouts = ok(&server, "/api/v1/accounts/alice/payouts").await;
+    assert_eq!(payouts["items"][0]["amount"], "49000000000");
+}
+
+#[tokio::test]
+async fn lists_are_paged() {
+    let server = start().await;
+    let first = ok(&server, "/api/v1/leaderboard?limit=10").await;
+    assert_eq!(first["items"].as_array().map(Vec::len), Some(10));
+    let path = format!("/api/v1/leaderboard?limit=10&cursor={}", first["next"].as_str().expect("there are more"));
+    let second = ok(&server, &path).await;
+    assert_eq!((second["items"].as_array().map(Vec::len), &second["next"]), (Some(4), &Value::Null));
+    assert_eq!(ok(&server, "/api/v1/jobs?limit=1").await["items"][0]["id"], "j5");
+}
+
+#[tokio::test]
+async fn a_sponsor_quotes_and_submits() {
+    let server = start().await;
+    let quote = server.sponsor("POST", "/api/v1/quotes").json(&order(1000)).send().await;
+    assert_eq!((quote.status, &quote.json()["price"]), (200, &json!("1000")));
+    let made = server.sponsor("POST", "/api/v1/jobs").json(&order(1000)).send().await;
+    assert_eq!((made.status, made.header("location")), (201, "/api/v1/jobs/j6"));
+    let made = made.json();
+    assert_eq!((&made["id"], &made["state"], &made["quote"]["fee_bps"]), (&json!("j6"), &json!("open"), &json!(100)));
+    let money = server.sponsor("GET", "/api/v1/sponsor").send().await;
+    assert_eq!((money.status, &money.json()["assets"]["CREDIT"]["balance"]), (200, &json!("7000000000")));
+}
+
+#[tokio::test]
+async fn a_repeated_submission_makes_one_job() {
+    let server = start().await;
+    let submit =
+        |body: &Value| server.sponsor("POST", "/api/v1/jobs").header("Idempotency-Key", "order 17").json(body).send();
+    let (first, second) = (submit(&order(5)).await, submit(&order(5)).await);
+    assert_eq!((first.status, second.status), (201, 200));
+    assert_eq!(first.json()["id"], second.json()["id"]);
+    submit(&order(6)).await.problem(409);
+}
+
+#[tokio::test]
+async fn a_sponsor_fetches_and_cancels() {
+    let server = start().await;
+    let result = server.sponsor("GET", "/api/v1/jobs/j1/result").send().await;
+    assert_eq!((result.status, result.json()["header"].as_str().map(str::len)), (200, Some(160)));
+    let cancelled = server.sponsor("DELETE", "/api/v1/jobs/j4").send().await;
+    assert_eq!((cancelled.status, cancelled.json()["cancel_at"].is_string()), (200, true));
+}
+
+#[tokio::test]
+async fn the_operator_makes_and_funds_sponsors() {
+    let server = start().await;
+    let made = server.admin("POST", "/api/v1/admin/sponsors").json(&json!({"name": "new"})).send().await;
+    assert_eq!((made.status, made.json()), (201, json!({"name": "new", "key": "a-new-key"})));
+    assert_eq!(made.header("cache-control"), "no-store", "a key must not be kept on the way");
+    let deposit = json!({"sponsor": "new", "asset": "CREDIT", "amount": "70000", "reference": "wire 1"});
+    let post = || server.admin("POST", "/api/v1/admin/deposits").json(&deposit).send();
+    let (first, second) = (post().await, post().await);
+    assert_eq!((first.status, second.status), (201, 200));
+    assert_eq!((&first.json()["repeated"], &second.json()["repeated"]), (&json!(false), &json!(true)));
+}
+
+#[tokio::test]
+async fn machines_ask_for_health() {
+    let server = start().await;
+    for path in ["/healthz", "/readyz"] {
+        let answer = server.get(path).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "ok"), "{path}");
+    }
+    server.fake.break_down("the disk is full");
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.get("/readyz").await.problem(503), "the disk is full");
+}

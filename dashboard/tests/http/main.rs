@@ -1,0 +1,10 @@
+//! The HTTP face over real sockets, with a pool made up behind it.
+
+mod api;
+mod client;
+mod errors;
+mod openapi;
+#[path = "../../examples/fake/port.rs"]
+mod port;
+mod server;
+mod streams;

@@ -1,0 +1,61 @@
+//! Server-sent events of the API.
+
+use std::time::Duration;
+
+use lode_protocol::difficulty::Work;
+use lode_protocol::ids::JobId;
+
+use tokio::time::timeout;
+
+use crate::client::{read_until, start, start_with};
+
+/// Well under the time after which an unchanged pool is looked at again.
+const AT_ONCE: Duration = Duration::from_secs(4);
+
+#[tokio::test]
+async fn a_jobs_events_end_with_done() {
+    let server = start().await;
+    let mut stream = server.sponsor("GET", "/api/v1/jobs/j4/events").open().await;
+    let head = read_until(&mut stream, "event: progress").await;
+    assert!(head.contains("content-type: text/event-stream"), "{head}");
+    server.fake.change(JobId(4), |job| job.work_proven = Work(123_456_789));
+    read_until(&mut stream, "\"work_proven\":\"123456789\"").await;
+    server.fake.finish();
+    let rest = read_until(&mut stream, "\r\n0\r\n").await;
+    assert!(rest.contains("event: done") && rest.contains("\"event\":\"done\""), "{rest}");
+}
+
+#[tokio::test]
+async fn a_job_that_ended_is_told_at_once() {
+    let server = start().await;
+    let answer = timeout(AT_ONCE, server.sponsor("GET", "/api/v1/jobs/j1/events").send()).await;
+    let answer = answer.expect("the stream ends after done");
+    let names: Vec<&str> = answer.body.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(names, ["progress", "done"]);
+}
+
+#[tokio::test]
+async fn an_unchanged_job_is_not_told_again() {
+    let server = start().await;
+    let mut stream = server.sponsor("GET", "/api/v1/jobs/j4/events").open().await;
+    read_until(&mut stream, "event: progress").await;
+    for _ in 0..20 {
+        server.fake.change(JobId(5), |job| job.shares += 1);
+        tokio::task::yield_now().await;
+    }
+    server.fake.finish();
+    let rest = read_until(&mut stream, "event: done").await;
+    assert_eq!(rest.matches("event: progress").count(), 1, "{rest}");
+}
+
+#[tokio::test]
+async fn streams_over_the_bound_are_503() {
+    let server = start_with(|options| options.event_streams_max = 1).await;
+    let mut first = server.sponsor("GET", "/api/v1/jobs/j4/events").open().await;
+    read_until(&mut first, "event: progress").await;
+    server.sponsor("GET", "/api/v1/jobs/j4/events").send().await.problem(503);
+    server.fake.finish();
+    read_until(&mut first, "\r\n0\r\n").await;
+    let again = server.sponsor("GET", "/api/v1/jobs/j4/events").send().await;
+    assert_eq!(again.status, 200, "the place was not given back");
+}
