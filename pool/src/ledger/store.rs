@@ -1,0 +1,402 @@
+//! The fold on disk, for questions: the one file that names sled.
+//!
+//! Every group's changed records go in as one batch together with the position they bring the store
+//! to, so the store is always the fold of some prefix of the journal. It is never the only copy:
+//! sled 0.34.7 does not survive every power cut, so a store that does not open, is behind, or
+//! differs is moved aside and written anew from the fold.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::fold::{Account, AssetTotals, Earning, Job, Key, Round, Sponsor, State, Worker};
+use super::journal::Position;
+
+/// Version of the records' encoding; another one is rebuilt.
+const STORE_VERSION: &[u8] = b"1";
+const POSITION_KEY: &[u8] = b"m/position";
+const VERSION_KEY: &[u8] = b"m/version";
+
+/// Why the store does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// sled failed.
+    #[error("the store failed: {0}")]
+    Sled(#[from] sled::Error),
+    /// sled panicked while opening.
+    #[error("the store could not be opened: {0}")]
+    Panicked(String),
+    /// A directory could not be moved or synced.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// How.
+        source: std::io::Error,
+    },
+    /// The store has entries that the journal has lost.
+    #[error(
+        "the store has seen {store} entries and the journal ends after {journal}: acknowledged entries are missing \
+         from the journal; restore it from a copy, or remove the store's directory to accept the loss"
+    )]
+    Ahead {
+        /// Entries that the store has.
+        store: u64,
+        /// Entries that the journal has.
+        journal: u64,
+    },
+}
+
+/// What happened to the store at the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// It agreed with the journal.
+    Agreed,
+    /// It was brought up to the journal's end, from this many entries.
+    Behind(u64),
+    /// It was written anew, for this reason.
+    Rebuilt(String),
+}
+
+/// A handle to the store; clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    db: sled::Db,
+    path: PathBuf,
+}
+
+fn key_bytes(key: &Key) -> Vec<u8> {
+    let mut bytes;
+    match key {
+        Key::Asset(asset) => bytes = [b"f/", asset.as_str().as_bytes()].concat(),
+        Key::Sponsor(sponsor) => bytes = [b"s/", sponsor.as_str().as_bytes()].concat(),
+        Key::Account(account) => bytes = [b"a/", account.as_str().as_bytes()].concat(),
+        Key::Worker(index) => bytes = [&b"w/"[..], &index.to_be_bytes()].concat(),
+        Key::Job(job) => bytes = [&b"j/"[..], &job.0.to_be_bytes()].concat(),
+        Key::Round(job, worker) => bytes = [&b"r/"[..], &job.0.to_be_bytes(), &worker.to_be_bytes()].concat(),
+        Key::Earning(account, job) => {
+            bytes = earnings_prefix(account);
+            bytes.extend_from_slice(&job.0.to_be_bytes());
+        }
+    }
+    bytes
+}
+
+/// Names have no zero byte, so one account's keys never begin another's.
+fn earnings_prefix(account: &AccountName) -> Vec<u8> {
+    [b"e/", account.as_str().as_bytes(), b"\0"].concat()
+}
+
+fn json(record: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records are plain data with text keys")
+}
+
+/// The record of `key` in `state`; `None` where it has none.
+fn record(state: &State, key: &Key) -> Option<Vec<u8>> {
+    match key {
+        Key::Asset(asset) => state.assets.get(asset).map(json),
+        Key::Sponsor(sponsor) => state.sponsors.get(sponsor).map(json),
+        Key::Account(account) => state.accounts.get(account).map(json),
+        Key::Worker(index) => state.workers.get(*index as usize).map(json),
+        Key::Job(job) => state.jobs.get(job).map(json),
+        Key::Round(job, worker) => {
+            let open = state.jobs.get(job).and_then(|job| job.rounds.get(worker));
+            open.or_else(|| state.closed_rounds.get(&(*job, *worker))).map(json)
+        }
+        Key::Earning(account, job) => state.earnings.get(&(account.clone(), *job)).map(json),
+    }
+}
+
+/// Every key that `state` has a record of.
+fn all_keys(state: &State) -> impl Iterator<Item = Key> {
+    let workers = (0..).zip(&state.workers).map(|(index, _)| Key::Worker(index));
+    let open_rounds = state.jobs.iter().flat_map(|(&id, job)| job.rounds.keys().map(move |&w| Key::Round(id, w)));
+    workers
+        .chain(open_rounds)
+        .chain(state.closed_rounds.keys().map(|&(job, worker)| Key::Round(job, worker)))
+        .chain(state.assets.keys().cloned().map(Key::Asset))
+        .chain(state.sponsors.keys().cloned().map(Key::Sponsor))
+        .chain(state.accounts.keys().cloned().map(Key::Account))
+        .chain(state.jobs.keys().copied().map(Key::Job))
+        .chain(state.earnings.keys().map(|(account, job)| Key::Earning(account.clone(), *job)))
+}
+
+fn position_bytes(position: Position) -> Vec<u8> {
+    [&position.seq.to_be_bytes()[..], &position.head].concat()
+}
+
+/// sled's own settings, and why: its background flusher publishes file lengths past writes that are
+/// still under way, which a power cut turns into a hole that it cannot read; so it is off, and
+/// [`Store::checkpoint`] flushes instead.
+fn open_sled(path: &Path) -> Result<sled::Db, StoreError> {
+    let open = || sled::Config::new().path(path).flush_every_ms(None).cache_capacity(64 << 20).open();
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(opened) => Ok(opened?),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("sled panicked");
+            Err(StoreError::Panicked(text.chars().take(200).collect()))
+        }
+    }
+}
+
+/// Moves a store that cannot be used out of the way, keeping one such copy for a post-mortem.
+fn move_aside(path: &Path) -> Result<(), StoreError> {
+    let aside = path.with_extension("broken");
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    if aside.exists() {
+        std::fs::remove_dir_all(&aside).map_err(io)?;
+    }
+    if path.exists() {
+        std::fs::rename(path, &aside).map_err(io)?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Opens the store at `path` and makes it equal to `state`, the fold of the journal up to `end`.
+    ///
+    /// # Errors
+    /// The disk fails, or the store has seen more than the journal has.
+    pub fn open(path: &Path, state: &State, end: Position) -> Result<(Store, Opened), StoreError> {
+        let fault = match open_sled(path) {
+            Err(error) => error.to_string(),
+            Ok(db) => {
+                let store = Store { db, path: path.to_owned() };
+                match store.compare(state, end) {
+                    Ok(Opened::Rebuilt(reason)) => reason,
+                    Ok(Opened::Behind(seq)) => {
+                        store.write_all(state, end)?;
+                        return Ok((store, Opened::Behind(seq)));
+                    }
+                    Ok(Opened::Agreed) => return Ok((store, Opened::Agreed)),
+                    Err(error @ StoreError::Ahead { .. }) => return Err(error),
+                    Err(error) => error.to_string(),
+                }
+            }
+        };
+        move_aside(path)?;
+        let store = Store { db: open_sled(path)?, path: path.to_owned() };
+        store.write_all(state, end)?;
+        Ok((store, Opened::Rebuilt(fault)))
+    }
+
+    /// How this store stands to `state`: equal, behind, or in need of being rebuilt.
+    fn compare(&self, state: &State, end: Position) -> Result<Opened, StoreError> {
+        let Some(found) = self.db.get(POSITION_KEY)? else {
+            let empty = self.db.is_empty();
+            let why = if empty { "it is empty" } else { "it has no position" };
+            return Ok(if empty && end.seq <= 1 { Opened::Behind(0) } else { Opened::Rebuilt(why.into()) });
+        };
+        if self.db.get(VERSION_KEY)?.as_deref() != Some(STORE_VERSION) {
+            return Ok(Opened::Rebuilt("it is of another version".into()));
+        }
+        let Some(seq) = found.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)) else {
+            return Ok(Opened::Rebuilt("its position is malformed".into()));
+        };
+        if seq > end.seq {
+            return Err(StoreError::Ahead { store: seq, journal: end.seq });
+        }
+        if seq < end.seq {
+            return Ok(Opened::Behind(seq));
+        }
+        if found != position_bytes(end) {
+            return Ok(Opened::Rebuilt("its head is not the journal's".into()));
+        }
+        Ok(self.difference(state)?.map_or(Opened::Agreed, Opened::Rebuilt))
+    }
+
+    /// The first record that differs from `state`, in words.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn difference(&self, state: &State) -> Result<Option<String>, StoreError> {
+        let mut expected = BTreeSet::new();
+        for key in all_keys(state) {
+            let bytes = key_bytes(&key);
+            if self.db.get(&bytes)?.as_deref() != record(state, &key).as_deref() {
+                return Ok(Some(format!("its record of {key:?} differs")));
+            }
+            expected.insert(bytes);
+        }
+        for item in self.db.iter() {
+            let (key, _) = item?;
+            if !key.starts_with(b"m/") && !expected.contains(&*key) {
+                return Ok(Some(format!("it has a record {:?} too many", String::from_utf8_lossy(&key))));
+            }
+        }
+        Ok(None)
+    }
+
+    fn write_all(&self, state: &State, end: Position) -> Result<(), StoreError> {
+        /// Records of a batch while rebuilding.
+        const CHUNK: usize = 4096;
+        let keys: Vec<Key> = all_keys(state).collect();
+        for chunk in keys.chunks(CHUNK) {
+            let mut batch = sled::Batch::default();
+            for key in chunk {
+                batch.insert(key_bytes(key), record(state, key).expect("all_keys names records that are there"));
+            }
+            self.db.apply_batch(batch)?;
+        }
+        let mut batch = sled::Batch::default();
+        batch.insert(VERSION_KEY, STORE_VERSION);
+        batch.insert(POSITION_KEY, position_bytes(end));
+        self.db.apply_batch(batch)?;
+        self.checkpoint()
+    }
+
+    /// Writes the records of `keys` and the position they bring the store to, all or nothing.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn apply(&self, state: &State, keys: &BTreeSet<Key>, end: Position) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for key in keys {
+            match record(state, key) {
+                Some(record) => batch.insert(key_bytes(key), record),
+                None => batch.remove(key_bytes(key)),
+            }
+        }
+        batch.insert(VERSION_KEY, STORE_VERSION);
+        batch.insert(POSITION_KEY, position_bytes(end));
+        Ok(self.db.apply_batch(batch)?)
+    }
+
+    /// Brings what was applied to stable storage. sled's own flush does not wait for the disk.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.db.flush()?;
+        let file = self.path.join("db");
+        std::fs::File::open(&file)
+            .and_then(|file| file.sync_data())
+            .map_err(|source| StoreError::Io { path: file, source })
+    }
+
+    fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        Ok(self.db.get(key_bytes(key))?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// A sponsor.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn sponsor(&self, sponsor: &SponsorName) -> Result<Option<Sponsor>, StoreError> {
+        self.get(&Key::Sponsor(sponsor.clone()))
+    }
+
+    /// An account.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn account(&self, account: &AccountName) -> Result<Option<Account>, StoreError> {
+        self.get(&Key::Account(account.clone()))
+    }
+
+    /// A rig.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn worker(&self, index: u32) -> Result<Option<Worker>, StoreError> {
+        self.get(&Key::Worker(index))
+    }
+
+    /// A job.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn job(&self, job: JobId) -> Result<Option<Job>, StoreError> {
+        self.get(&Key::Job(job))
+    }
+
+    /// A rig's part in a job.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn round(&self, job: JobId, worker: u32) -> Result<Option<Round>, StoreError> {
+        self.get(&Key::Round(job, worker))
+    }
+
+    /// An asset's totals.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn asset(&self, asset: &AssetName) -> Result<Option<AssetTotals>, StoreError> {
+        self.get(&Key::Asset(asset.clone()))
+    }
+
+    /// Jobs with an id below `before`, newest first.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn jobs_before(&self, before: JobId, most: usize) -> Result<Vec<Job>, StoreError> {
+        let range = self.db.range(key_bytes(&Key::Job(JobId(0)))..key_bytes(&Key::Job(before)));
+        records(range.rev().take(most))
+    }
+
+    /// An account's earnings in jobs with an id below `before`, newest first.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn earnings_before(
+        &self,
+        account: &AccountName,
+        before: JobId,
+        most: usize,
+    ) -> Result<Vec<(JobId, Earning)>, StoreError> {
+        let first = earnings_prefix(account);
+        let prefix = first.len();
+        let range = self.db.range(first..key_bytes(&Key::Earning(account.clone(), before)));
+        let mut rows = Vec::new();
+        for item in range.rev().take(most) {
+            let (key, value) = item?;
+            let job = key.get(prefix..).and_then(|id| id.first_chunk()).map(|id| JobId(u64::from_be_bytes(*id)));
+            if let (Some(job), Ok(earning)) = (job, serde_json::from_slice(&value)) {
+                rows.push((job, earning));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// All accounts.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn accounts(&self) -> Result<Vec<(AccountName, Account)>, StoreError> {
+        let mut rows = Vec::new();
+        for item in self.db.scan_prefix(b"a/") {
+            let (key, value) = item?;
+            let name = std::str::from_utf8(&key[2..]).ok().and_then(|name| name.parse().ok());
+            if let (Some(name), Ok(account)) = (name, serde_json::from_slice(&value)) {
+                rows.push((name, account));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// How many entries the store has seen.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn position(&self) -> Result<Option<u64>, StoreError> {
+        let found = self.db.get(POSITION_KEY)?;
+        Ok(found.and_then(|bytes| bytes.first_chunk().map(|seq| u64::from_be_bytes(*seq))))
+    }
+}
+
+fn records<T: DeserializeOwned>(
+    items: impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>>,
+) -> Result<Vec<T>, StoreError> {
+    let mut rows = Vec::new();
+    for item in items {
+        let (_, value) = item?;
+        rows.extend(serde_json::from_slice(&value).ok());
+    }
+    Ok(rows)
+}

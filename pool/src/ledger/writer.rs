@@ -1,0 +1,400 @@
+//! The writer: one thread that owns the state and the journal.
+//!
+//! Commands queue up in a bounded channel. The thread gathers a group (for a few milliseconds or
+//! bytes), plans each command against the state, appends the group's entries to the journal, waits
+//! for the disk, brings the store up to date, and only then answers. After any error it answers
+//! nothing but refusals: what is on disk is then for the next start to find out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use lode_protocol::ids::{AccountName, JobId};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use super::entry::{Entry, Millis};
+use super::fold::{Broken, Job, State};
+use super::journal::{self, Journal, JournalError, Position};
+use super::plan::{Command, Done, Refusal, plan};
+use super::store::{Opened, Store, StoreError};
+use crate::clock::Clock;
+
+/// Commands that may wait for the writer; beyond that, whoever asks waits.
+pub const QUEUE_MAX: usize = 4096;
+/// A group is closed once its entries have this many bytes.
+const GROUP_BYTES: usize = 64 * 1024;
+/// Most bytes of one frame; the entries of one large settlement are spread over several.
+const FRAME_BYTES: usize = 1024 * 1024;
+/// How often the store is brought to stable storage while entries come in.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// Why a command came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// It was not allowed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The ledger takes no entries any more.
+    #[error("{0}")]
+    Down(Arc<str>),
+}
+
+/// Why the ledger does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The journal.
+    #[error("the ledger's journal: {0}")]
+    Journal(#[from] JournalError),
+    /// The store.
+    #[error("the ledger's store: {0}")]
+    Store(#[from] StoreError),
+    /// A directory could not be made.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// How.
+        source: std::io::Error,
+    },
+    /// The terms of a closed job could not be executed.
+    #[error("the ledger's end: {0}")]
+    Fold(#[from] Broken),
+}
+
+/// What the ledger tells the rest of the pool.
+pub trait Listener: Send + 'static {
+    /// A share is on disk.
+    fn share(&mut self, account: &AccountName, work: u128, at: Millis);
+    /// A job is closed on disk.
+    fn closed(&mut self, job: JobId);
+    /// A group is on disk; how many entries it had and how long the disk took.
+    fn flushed(&mut self, entries: u64, took: Duration);
+}
+
+/// The end of the log, as readers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tip {
+    /// Where the log ends.
+    pub position: Position,
+    /// Why no more entries are taken, if so.
+    pub fault: Option<Arc<str>>,
+}
+
+/// Settings of the ledger.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How long a group may gather.
+    pub group: Duration,
+}
+
+type Reply = oneshot::Sender<Result<Done, LedgerError>>;
+
+struct Queued {
+    command: Command,
+    reply: Reply,
+}
+
+/// A handle to the ledger; clones share it.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    queue: SyncSender<QueuedBox>,
+    /// Bounds the queue without blocking a network task: a permit is held from asking to answer.
+    permits: Arc<Semaphore>,
+    tip: watch::Receiver<Tip>,
+    store: Store,
+}
+
+/// Keeps `Queued` out of the public type's debug form.
+type QueuedBox = Box<Queued>;
+
+impl std::fmt::Debug for Queued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.command.fmt(f)
+    }
+}
+
+/// What the ledger held when it was opened.
+#[derive(Debug)]
+pub struct Restored {
+    /// Jobs that are open.
+    pub open_jobs: Vec<Job>,
+    /// Entries in all.
+    pub entries: u64,
+    /// How many bytes of an unfinished group were cut off, if any.
+    pub torn: Option<PathBuf>,
+    /// What happened to the store.
+    pub store: Opened,
+}
+
+/// The paths of a ledger within a data directory.
+#[must_use]
+pub fn journal_dir(data: &Path) -> PathBuf {
+    data.join("ledger").join("journal")
+}
+
+/// The path of the store within a data directory.
+#[must_use]
+pub fn store_dir(data: &Path) -> PathBuf {
+    data.join("ledger").join("store")
+}
+
+/// A ledger that is open and not yet running: its past can be looked at before its thread starts.
+#[derive(Debug)]
+pub struct Opening {
+    state: State,
+    journal: Journal,
+    store: Store,
+    /// What it held.
+    pub restored: Restored,
+}
+
+impl Opening {
+    /// Reads the journal under `data`, repairs what a crash left, and opens the store. `on_share`
+    /// sees every share of the past: account, work, time.
+    ///
+    /// # Errors
+    /// The disk fails, or the journal is damaged.
+    pub fn open(
+        data: &Path,
+        clock: &Clock,
+        mut on_share: impl FnMut(&AccountName, u128, Millis),
+    ) -> Result<Opening, OpenError> {
+        let dir = journal_dir(data);
+        let made = std::fs::create_dir_all(&dir).and_then(|()| journal::sync_dir(data));
+        made.map_err(|source| OpenError::Io { path: dir.clone(), source })?;
+        let mut state = State::default();
+        let scan = journal::scan(&dir, |_, entry| {
+            state.apply(&entry)?;
+            if let Entry::Share { worker, work, at, .. } = entry {
+                on_share(&state.workers[worker as usize].account, work, at);
+            }
+            Ok::<_, Broken>(())
+        })?;
+        let mut journal = Journal::open(&dir, &scan, rand::random())?;
+        if state.pool.is_none() {
+            let opened = Entry::PoolOpened { pool: rand::random(), at: clock.now() };
+            state.apply(&opened)?;
+            journal.append(&[opened.encode()])?;
+        }
+        // A crash within a settlement that takes several frames leaves entries that are still due.
+        let due = take_due(&mut state)?;
+        append(&mut journal, &due)?;
+        state.take_dirty();
+        let (store, opened) = Store::open(&store_dir(data), &state, journal.end())?;
+        let open_jobs = state.jobs.values().filter(|job| job.closed.is_none()).cloned().collect();
+        let torn = scan.torn.map(|(path, _)| path);
+        let restored = Restored { open_jobs, entries: journal.end().seq, torn, store: opened };
+        Ok(Opening { state, journal, store, restored })
+    }
+
+    /// Starts the thread. It ends once every handle is gone.
+    #[must_use]
+    pub fn start(
+        self,
+        options: Options,
+        clock: Clock,
+        listener: impl Listener,
+    ) -> (Ledger, std::thread::JoinHandle<()>) {
+        let (queue, commands) = sync_channel(QUEUE_MAX);
+        let (tip_sender, tip) = watch::channel(Tip { position: self.journal.end(), fault: None });
+        let store = self.store.clone();
+        let writer = Writer {
+            state: self.state,
+            journal: self.journal,
+            store: self.store,
+            options,
+            clock,
+            listener,
+            tip: tip_sender,
+            checkpoint_at: Instant::now() + CHECKPOINT_EVERY,
+        };
+        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&commands));
+        let thread = thread.expect("the system can start one more thread");
+        (Ledger { queue, permits: Arc::new(Semaphore::new(QUEUE_MAX)), tip, store }, thread)
+    }
+}
+
+impl Ledger {
+    /// Enters a command; answers once it is on disk.
+    ///
+    /// # Errors
+    /// It is refused, or the ledger is down.
+    pub async fn enter(&self, command: Command) -> Result<Done, LedgerError> {
+        let down =
+            || LedgerError::Down(self.tip.borrow().fault.clone().unwrap_or_else(|| "the ledger is closed".into()));
+        let permit = self.permits.acquire().await.map_err(|_| down())?;
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Box::new(Queued { command, reply })).map_err(|_| down())?;
+        let answer = answer.await.map_err(|_| down());
+        drop(permit);
+        answer?
+    }
+
+    /// The end of the log, as it moves.
+    #[must_use]
+    pub fn tip(&self) -> watch::Receiver<Tip> {
+        self.tip.clone()
+    }
+
+    /// The store, for questions.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// Applies and takes every entry that the terms require now.
+fn take_due(state: &mut State) -> Result<Vec<Entry>, Broken> {
+    let mut taken = Vec::new();
+    while let Some(entry) = state.due().front().cloned() {
+        state.apply(&entry)?;
+        taken.push(entry);
+    }
+    Ok(taken)
+}
+
+/// Appends entries in frames of bounded size.
+fn append(journal: &mut Journal, entries: &[Entry]) -> Result<(), JournalError> {
+    let mut frame = Vec::new();
+    let mut bytes = 0;
+    for entry in entries {
+        let encoded = entry.encode();
+        bytes += encoded.len() + 2;
+        frame.push(encoded);
+        if bytes >= FRAME_BYTES {
+            journal.append(&frame)?;
+            frame.clear();
+            bytes = 0;
+        }
+    }
+    if !frame.is_empty() {
+        journal.append(&frame)?;
+    }
+    Ok(())
+}
+
+struct Writer<L> {
+    state: State,
+    journal: Journal,
+    store: Store,
+    options: Options,
+    clock: Clock,
+    listener: L,
+    tip: watch::Sender<Tip>,
+    checkpoint_at: Instant,
+}
+
+/// Commands that were planned together, their entries, and who waits for them.
+#[derive(Default)]
+struct Group {
+    entries: Vec<Entry>,
+    bytes: usize,
+    replies: Vec<(Reply, Result<Done, LedgerError>)>,
+}
+
+impl<L: Listener> Writer<L> {
+    fn run(mut self, commands: &Receiver<QueuedBox>) {
+        while let Ok(first) = commands.recv() {
+            if let Err(fault) = self.group(first, commands) {
+                return self.refuse_all(&fault, commands);
+            }
+        }
+        if let Err(error) = self.store.checkpoint() {
+            // The journal has it all; the store is compared with it at the next start.
+            tracing::warn!(%error, "the store was not flushed at the end");
+        }
+    }
+
+    /// Answers everything with the fault until nobody asks any more.
+    fn refuse_all(self, fault: &str, commands: &Receiver<QueuedBox>) {
+        let fault: Arc<str> = fault.into();
+        tracing::error!(%fault, "the ledger stopped: no share is acknowledged and no job opened from here on");
+        self.tip.send_modify(|tip| tip.fault = Some(fault.clone()));
+        while let Ok(queued) = commands.recv() {
+            answer(queued.reply, Err(LedgerError::Down(fault.clone())));
+        }
+    }
+
+    /// Gathers, enters and answers one group. An error leaves those who wait without an answer,
+    /// which their handles turn into the fault.
+    fn group(&mut self, first: QueuedBox, commands: &Receiver<QueuedBox>) -> Result<(), String> {
+        let until = Instant::now() + self.options.group;
+        let mut group = Group::default();
+        let mut next = Some(first);
+        while let Some(queued) = next.take() {
+            self.plan(*queued, &mut group)?;
+            if group.bytes >= GROUP_BYTES || group.replies.len() >= QUEUE_MAX {
+                break;
+            }
+            next = commands.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
+        }
+        self.commit(group)
+    }
+
+    fn plan(&mut self, queued: Queued, group: &mut Group) -> Result<(), String> {
+        // A clock that is set back must not stop the pool.
+        let now = self.clock.now().max(self.state.last_at);
+        let planned = plan(&self.state, &queued.command, now);
+        let outcome = match planned {
+            Err(refusal) => Err(LedgerError::Refused(refusal)),
+            Ok((mut entries, done)) => {
+                for entry in &entries {
+                    self.state.apply(entry).map_err(|error| bug(&queued.command, &error))?;
+                }
+                entries.extend(take_due(&mut self.state).map_err(|error| bug(&queued.command, &error))?);
+                group.bytes += entries.iter().map(|entry| entry.encode().len()).sum::<usize>();
+                group.entries.extend(entries);
+                Ok(done)
+            }
+        };
+        group.replies.push((queued.reply, outcome));
+        Ok(())
+    }
+
+    fn commit(&mut self, group: Group) -> Result<(), String> {
+        if !group.entries.is_empty() {
+            let started = Instant::now();
+            append(&mut self.journal, &group.entries).map_err(|error| error.to_string())?;
+            let took = started.elapsed();
+            let keys = self.state.take_dirty();
+            self.store.apply(&self.state, &keys, self.journal.end()).map_err(|error| error.to_string())?;
+            self.tell(&group.entries, took);
+        }
+        for (reply, outcome) in group.replies {
+            answer(reply, outcome);
+        }
+        if Instant::now() >= self.checkpoint_at {
+            self.store.checkpoint().map_err(|error| error.to_string())?;
+            self.checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, entries: &[Entry], took: Duration) {
+        for entry in entries {
+            match entry {
+                Entry::Share { worker, work, at, .. } => {
+                    self.listener.share(&self.state.workers[*worker as usize].account, *work, *at);
+                }
+                Entry::JobClosed { job, .. } => self.listener.closed(*job),
+                _ => {}
+            }
+        }
+        self.listener.flushed(entries.len() as u64, took);
+        let position = self.journal.end();
+        self.tip.send_modify(|tip| tip.position = position);
+    }
+}
+
+/// A plan whose entries the fold refuses: the two disagree, so nothing may be written any more.
+fn bug(command: &Command, error: &Broken) -> String {
+    format!("{command:?} was planned into entries that do not fold: {error}")
+}
+
+fn answer(reply: Reply, outcome: Result<Done, LedgerError>) {
+    if reply.send(outcome).is_err() {
+        // Whoever asked has gone, e.g. a closed connection. The entry stands.
+        tracing::trace!("an answer of the ledger found nobody");
+    }
+}

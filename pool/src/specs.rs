@@ -1,0 +1,88 @@
+//! Sponsors' specs, kept as they came in files named by their digest, outside the public ledger.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use lode_protocol::api::HashSpec;
+use lode_protocol::hex;
+use serde_json::Value;
+
+use crate::ledger::journal::sync_dir;
+
+/// Why a spec is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// The disk failed, or the file is missing.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// How.
+        source: io::Error,
+    },
+    /// The file is not what its name says.
+    #[error("{0} does not have the digest that it is named by")]
+    Digest(PathBuf),
+    /// The file does not read as a spec.
+    #[error("{0} does not read as a spec")]
+    Malformed(PathBuf),
+}
+
+/// The directory of specs.
+#[derive(Debug, Clone)]
+pub struct Specs {
+    dir: PathBuf,
+}
+
+impl Specs {
+    /// The specs of a data directory.
+    #[must_use]
+    pub fn at(data: &Path) -> Specs {
+        Specs { dir: data.join("specs") }
+    }
+
+    fn path(&self, digest: &[u8; 32]) -> PathBuf {
+        self.dir.join(format!("{}.json", hex::encode(digest)))
+    }
+
+    /// Keeps `spec`; on stable storage when this returns. Gives its digest.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn keep(&self, spec: &Value) -> Result<[u8; 32], SpecError> {
+        let bytes = spec.to_string();
+        let digest = *blake3::hash(bytes.as_bytes()).as_bytes();
+        let path = self.path(&digest);
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(&self.dir)?;
+            let part = path.with_extension("part");
+            let mut file = fs::File::create(&part)?;
+            file.write_all(bytes.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&part, &path)?;
+            sync_dir(&self.dir)?;
+            self.dir.parent().map_or(Ok(()), sync_dir)
+        };
+        write().map_err(|source| SpecError::Io { path: path.clone(), source })?;
+        Ok(digest)
+    }
+
+    /// The hash spec of this digest.
+    ///
+    /// # Errors
+    /// It is missing, damaged, or not a hash spec.
+    pub fn hash_spec(&self, digest: &[u8; 32]) -> Result<HashSpec, SpecError> {
+        let path = self.path(digest);
+        let bytes = fs::read(&path).map_err(|source| SpecError::Io { path: path.clone(), source })?;
+        if blake3::hash(&bytes).as_bytes() != digest {
+            return Err(SpecError::Digest(path));
+        }
+        let read = || -> Option<HashSpec> {
+            let spec: Value = serde_json::from_slice(&bytes).ok()?;
+            let bytes = usize::try_from(spec.get("extranonce_bytes")?.as_u64()?).ok()?;
+            HashSpec::from_json(spec, bytes).ok()
+        };
+        read().ok_or(SpecError::Malformed(path))
+    }
+}
