@@ -1,0 +1,35 @@
+//! The stratum server: sockets, sessions, and what they share.
+
+pub mod accept;
+pub mod bans;
+pub mod connection;
+pub mod extranonce;
+pub mod presence;
+pub mod session;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::jobs::book::Book;
+use crate::ledger::writer::Ledger;
+
+/// What every connection uses.
+#[derive(Debug)]
+pub struct Shared {
+    /// Who works on what.
+    pub book: Book,
+    /// Where shares go.
+    pub ledger: Ledger,
+    /// The time.
+    pub clock: Clock,
+    /// Search spaces.
+    pub extranonces: Arc<extranonce::Extranonces>,
+    /// Who misbehaves.
+    pub bans: bans::Bans,
+    /// Who is here.
+    pub presence: presence::Presence,
+    /// How sessions behave.
+    pub settings: session::Settings,
+    /// How many may be here.
+    pub limits: accept::Limits,
+}

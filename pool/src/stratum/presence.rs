@@ -1,0 +1,175 @@
+//! Who is connected, and what was rejected since the pool started. In memory only: nothing here is
+//! ever a figure of record.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use lode_protocol::Difficulty;
+use lode_protocol::ids::{AccountName, UserName};
+use tokio::sync::watch;
+
+/// Most rigs that are remembered while away.
+const AWAY_MAX: usize = 100_000;
+
+/// One rig.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rig {
+    /// Connections that it is logged in on.
+    pub connections: u32,
+    /// Its difficulty.
+    pub difficulty: Option<Difficulty>,
+    /// Rejected shares by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    rigs: HashMap<AccountName, BTreeMap<String, Rig>>,
+    count: usize,
+    connections: u64,
+    online: u64,
+}
+
+/// The registry. Its mutex is held for a few lines that never wait.
+#[derive(Debug)]
+pub struct Presence {
+    inner: Mutex<Inner>,
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Presence {
+    fn default() -> Presence {
+        Presence { inner: Mutex::default(), changes: watch::Sender::new(0) }
+    }
+}
+
+impl Presence {
+    fn with<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let result = change(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changes.send_modify(|number| *number = number.wrapping_add(1));
+        result
+    }
+
+    /// A number that changes with every change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// A connection came.
+    pub fn connected(&self) -> u64 {
+        self.with(|inner| {
+            inner.connections += 1;
+            inner.connections
+        })
+    }
+
+    /// A connection went.
+    pub fn disconnected(&self) -> u64 {
+        self.with(|inner| {
+            inner.connections -= 1;
+            inner.connections
+        })
+    }
+
+    /// A rig logged in.
+    pub fn online(&self, user: &UserName) {
+        self.with(|inner| {
+            let rig = inner.rig(user);
+            rig.connections += 1;
+            let first = rig.connections == 1;
+            inner.online += u64::from(first);
+        });
+    }
+
+    /// A connection of a rig went.
+    pub fn offline(&self, user: &UserName) {
+        self.with(|inner| {
+            let rig = inner.rig(user);
+            rig.connections = rig.connections.saturating_sub(1);
+            let last = rig.connections == 0;
+            if last {
+                rig.difficulty = None;
+            }
+            inner.online -= u64::from(last);
+        });
+    }
+
+    /// A rig's difficulty changed.
+    pub fn difficulty(&self, user: &UserName, difficulty: Difficulty) {
+        self.with(|inner| inner.rig(user).difficulty = Some(difficulty));
+    }
+
+    /// A rig's share was rejected.
+    pub fn rejected(&self, user: &UserName, reason: &'static str) {
+        self.with(|inner| *inner.rig(user).rejected.entry(reason).or_insert(0) += 1);
+    }
+
+    /// The rigs of an account that are or were here.
+    #[must_use]
+    pub fn rigs(&self, account: &AccountName) -> BTreeMap<String, Rig> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.rigs.get(account).cloned().unwrap_or_default()
+    }
+
+    /// Connections, and rigs logged in.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        (inner.connections, inner.online)
+    }
+}
+
+impl Inner {
+    fn rig(&mut self, user: &UserName) -> &mut Rig {
+        let known = self.rigs.get(&user.account).is_some_and(|rigs| rigs.contains_key(user.worker.as_str()));
+        if !known {
+            if self.count >= AWAY_MAX {
+                self.forget_away();
+            }
+            self.count += 1;
+        }
+        self.rigs.entry(user.account.clone()).or_default().entry(user.worker.to_string()).or_default()
+    }
+
+    fn forget_away(&mut self) {
+        for rigs in self.rigs.values_mut() {
+            rigs.retain(|_, rig| rig.connections > 0);
+        }
+        self.rigs.retain(|_, rigs| !rigs.is_empty());
+        self.count = self.rigs.values().map(BTreeMap::len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rigs_come_and_go() {
+        let presence = Presence::default();
+        let user: UserName = "alice.rig".parse().unwrap();
+        presence.online(&user);
+        presence.online(&user);
+        presence.difficulty(&user, Difficulty::ONE);
+        presence.rejected(&user, "stale");
+        assert_eq!(presence.counts(), (0, 1));
+        presence.offline(&user);
+        assert_eq!(presence.rigs(&user.account)["rig"].connections, 1);
+        presence.offline(&user);
+        let rig = &presence.rigs(&user.account)["rig"];
+        assert_eq!((rig.connections, rig.difficulty, rig.rejected["stale"]), (0, None, 1));
+        assert_eq!(presence.counts(), (0, 0));
+    }
+
+    #[test]
+    fn the_number_remembered_is_bounded() {
+        let presence = Presence::default();
+        for n in 0..AWAY_MAX + 5 {
+            let user = format!("a{n}.r").parse().unwrap();
+            presence.online(&user);
+            presence.offline(&user);
+        }
+        assert!(presence.inner.lock().unwrap().count <= AWAY_MAX);
+    }
+}

@@ -1,0 +1,388 @@
+//! One client's session as a pure state machine: lines, work and time go in, actions come out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use lode_protocol::ids::UserName;
+use lode_protocol::method::{
+    Authorize, ClientCall, Configure, ConfigureReply, NonceForm, PasswordOptions, Reconnect, SetDifficulty,
+    ShowMessage, Submit, Subscribe, SubscribeReply,
+};
+use lode_protocol::rpc::{Id, Message, Request, notification_line, rejection_line, result_line};
+use lode_protocol::{Difficulty, Rejection};
+use serde_json::{Value, json};
+
+use super::bans::Offence;
+use crate::jobs::search::Search;
+use crate::ledger::entry::Millis;
+use crate::share::{Assignment, Credit, Verdict, judge};
+use crate::vardiff::{self, Vardiff};
+
+/// Most workers that may log in on one connection.
+pub const USERS_MAX: usize = 256;
+/// Most jobs of a connection that a share may still be for.
+pub const ISSUED_MAX: usize = 32;
+/// How often a client without work is told its difficulty, to keep the line alive.
+pub const KEEPALIVE_MS: u64 = 60_000;
+
+/// How sessions behave; the same for all of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of the miner's part of the extranonce.
+    pub extranonce2_bytes: usize,
+    /// Version bits that clients may roll.
+    pub version_mask: u32,
+    /// Where difficulties start and how they move.
+    pub vardiff: vardiff::Options,
+}
+
+/// What the connection is to do.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Answer a request, in the order of the requests.
+    Reply(String),
+    /// Send a notification at once.
+    Notify(String),
+    /// Find a search space for this client, then call [`Session::subscribed`].
+    Subscribe {
+        /// What to answer.
+        id: Id,
+        /// The session that it wants back.
+        session: Option<String>,
+    },
+    /// Enter a share, then answer and call [`Session::credited`].
+    Enter {
+        /// What to answer.
+        id: Id,
+        /// The share.
+        credit: Box<Credit>,
+    },
+    /// A share was refused; its answer is an [`Action::Reply`] of its own.
+    Refused {
+        /// Whose.
+        user: UserName,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// A worker logged in.
+    LoggedIn(UserName),
+    /// The difficulty changed.
+    Difficulty(Difficulty),
+    /// Something is held against the peer.
+    Offence(Offence),
+}
+
+/// Work as it was issued under one id.
+#[derive(Debug)]
+struct Issued {
+    wire: String,
+    search: Arc<Search>,
+    difficulty: Difficulty,
+}
+
+/// The session.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    extranonce1: Option<Vec<u8>>,
+    users: Vec<UserName>,
+    version_mask: u32,
+    nonce_form: NonceForm,
+    vardiff: Vardiff,
+    work: Option<Arc<Search>>,
+    /// Oldest first.
+    issued: VecDeque<Issued>,
+    issue: u32,
+    told_difficulty: Option<Difficulty>,
+    told_at: Millis,
+    told_no_work: bool,
+}
+
+impl Session {
+    /// A client that has just connected.
+    #[must_use]
+    pub fn new(settings: Settings, now: Millis) -> Session {
+        Session {
+            settings,
+            extranonce1: None,
+            users: Vec::new(),
+            version_mask: 0,
+            nonce_form: NonceForm::Padded,
+            vardiff: Vardiff::new(settings.vardiff, None, now),
+            work: None,
+            issued: VecDeque::new(),
+            issue: 0,
+            told_difficulty: None,
+            told_at: now,
+            told_no_work: false,
+        }
+    }
+
+    /// Whether a worker has logged in.
+    #[must_use]
+    pub fn is_authorized(&self) -> bool {
+        !self.users.is_empty()
+    }
+
+    /// The workers that have logged in.
+    pub fn users(&self) -> impl Iterator<Item = &UserName> {
+        self.users.iter()
+    }
+
+    /// The difficulty that vardiff wants.
+    #[must_use]
+    pub fn difficulty(&self) -> Difficulty {
+        self.vardiff.difficulty()
+    }
+
+    /// A line came.
+    pub fn line(&mut self, line: &[u8], now: Millis) -> Vec<Action> {
+        match Message::parse(line) {
+            Ok(Message::Request(request)) => self.request(&request, now),
+            // An answer to something that we asked; nothing depends on it.
+            Ok(Message::Response(_)) => Vec::new(),
+            Err(error) => {
+                let rejection = Rejection::Other(error.what.into());
+                vec![Action::Reply(rejection_line(&error.id, &rejection)), Action::Offence(Offence::Malformed)]
+            }
+        }
+    }
+
+    fn request(&mut self, request: &Request, now: Millis) -> Vec<Action> {
+        let id = &request.id;
+        let call = match ClientCall::from_request(request, self.nonce_form) {
+            Ok(call) => call,
+            Err(error) => return self.bad_parameters(request, &error.to_string()),
+        };
+        let ok = |result: Value| vec![Action::Reply(result_line(id, &result))];
+        match call {
+            ClientCall::Configure(configure) => self.configure(id, &configure, now),
+            ClientCall::Subscribe(subscribe) => self.subscribe(id, subscribe),
+            ClientCall::Authorize(authorize) => self.authorize(id, &authorize, now),
+            ClientCall::Submit(submit) => self.submit(id, &submit),
+            ClientCall::SuggestDifficulty(suggested) => {
+                self.vardiff.suggest(suggested.0, now);
+                let mut actions = ok(json!(true));
+                actions.extend(self.issue_if_changed(now));
+                actions
+            }
+            ClientCall::ExtranonceSubscribe => ok(json!(true)),
+            ClientCall::Ping => ok(json!("pong")),
+            ClientCall::GetTransactions => ok(json!([])),
+            ClientCall::Unknown(method) => {
+                vec![Action::Reply(rejection_line(id, &Rejection::Other(format!("unknown method {method:?}"))))]
+            }
+        }
+    }
+
+    fn bad_parameters(&self, request: &Request, what: &str) -> Vec<Action> {
+        // Whoever may not submit at all is told that first.
+        let premature = (request.method == Submit::METHOD).then(|| self.may_submit().err()).flatten();
+        let offence = premature.is_none().then_some(Action::Offence(Offence::BadParameters));
+        let rejection = premature.unwrap_or_else(|| Rejection::Other(what.to_owned()));
+        std::iter::once(Action::Reply(rejection_line(&request.id, &rejection))).chain(offence).collect()
+    }
+
+    fn configure(&mut self, id: &Id, configure: &Configure, now: Millis) -> Vec<Action> {
+        let mut reply = ConfigureReply { unknown: configure.unknown.clone(), ..ConfigureReply::default() };
+        if let Some(wanted) = configure.version_rolling {
+            let mask = wanted.mask & self.settings.version_mask;
+            let granted = mask != 0 && mask.count_ones() >= wanted.min_bit_count;
+            self.version_mask = if granted { mask } else { 0 };
+            reply.version_rolling = Some(granted.then_some(mask));
+        }
+        if let Some(floor) = configure.minimum_difficulty {
+            self.vardiff.set_floor(floor, now);
+            reply.minimum_difficulty = Some(true);
+        }
+        reply.subscribe_extranonce = configure.subscribe_extranonce.then_some(true);
+        reply.info = configure.info.then_some(true);
+        let mut actions = vec![Action::Reply(result_line(id, &reply.to_json()))];
+        actions.extend(self.issue_if_changed(now));
+        actions
+    }
+
+    fn subscribe(&mut self, id: &Id, subscribe: Subscribe) -> Vec<Action> {
+        if self.extranonce1.is_some() {
+            let rejection = Rejection::Other("already subscribed".into());
+            return vec![Action::Reply(rejection_line(id, &rejection))];
+        }
+        if subscribe.agent.get(..9).is_some_and(|agent| agent.eq_ignore_ascii_case("nerdminer")) {
+            self.nonce_form = NonceForm::Unpadded;
+        }
+        vec![Action::Subscribe { id: id.clone(), session: subscribe.session }]
+    }
+
+    /// The client got a search space, or none was free.
+    pub fn subscribed(&mut self, id: &Id, space: Option<(Vec<u8>, String)>, now: Millis) -> Vec<Action> {
+        let Some((extranonce1, session)) = space else {
+            let rejection = Rejection::Other("no search space is free, try again later".into());
+            return vec![Action::Reply(rejection_line(id, &rejection))];
+        };
+        let extranonce2_bytes = self.settings.extranonce2_bytes;
+        let reply = SubscribeReply { session, extranonce1: extranonce1.clone(), extranonce2_bytes };
+        self.extranonce1 = Some(extranonce1);
+        let mut actions = vec![Action::Reply(result_line(id, &reply.to_json()))];
+        actions.extend(self.issue(true, now));
+        actions
+    }
+
+    fn authorize(&mut self, id: &Id, authorize: &Authorize, now: Millis) -> Vec<Action> {
+        let refuse = |text: String| vec![Action::Reply(rejection_line(id, &Rejection::Other(text)))];
+        let options = match PasswordOptions::parse(&authorize.password) {
+            Ok(options) => options,
+            Err(error) => return refuse(format!("password option d: {error}")),
+        };
+        if let Some(floor) = options.difficulty_floor {
+            self.vardiff.set_floor(floor, now);
+        }
+        let mut actions = vec![Action::Reply(result_line(id, &json!(true)))];
+        if !self.users().any(|user| *user == authorize.user) {
+            if self.users.len() >= USERS_MAX {
+                return refuse(format!("{USERS_MAX} workers are logged in on this connection already"));
+            }
+            self.users.push(authorize.user.clone());
+            actions.push(Action::LoggedIn(authorize.user.clone()));
+        }
+        let first = self.issued.is_empty();
+        actions.extend(if first { self.issue(true, now) } else { self.issue_if_changed(now) });
+        actions
+    }
+
+    fn may_submit(&self) -> Result<(), Rejection> {
+        if self.extranonce1.is_none() {
+            return Err(Rejection::NotSubscribed);
+        }
+        if self.users.is_empty() { Err(Rejection::Unauthorized) } else { Ok(()) }
+    }
+
+    fn submit(&mut self, id: &Id, submit: &Submit) -> Vec<Action> {
+        let refuse = |rejection: &Rejection| Action::Reply(rejection_line(id, rejection));
+        if let Err(rejection) = self.may_submit() {
+            return vec![refuse(&rejection)];
+        }
+        let named = submit.user.parse::<UserName>().ok();
+        let Some(user) = named.and_then(|user| self.users().find(|known| **known == user).cloned()) else {
+            return vec![refuse(&Rejection::Unauthorized)];
+        };
+        match self.judge(&user, submit) {
+            Verdict::Accepted(credit) => vec![Action::Enter { id: id.clone(), credit: Box::new(credit) }],
+            Verdict::Rejected(rejection) => {
+                let offence = match rejection {
+                    Rejection::LowDifficulty { .. } => Some(Action::Offence(Offence::WorthlessShare)),
+                    Rejection::Other(_) => Some(Action::Offence(Offence::BadParameters)),
+                    _ => None,
+                };
+                let reply = refuse(&rejection);
+                [Some(reply), Some(Action::Refused { user, rejection }), offence].into_iter().flatten().collect()
+            }
+        }
+    }
+
+    fn judge(&self, user: &UserName, submit: &Submit) -> Verdict {
+        let Some(issued) = self.issued.iter().rev().find(|issued| issued.wire == submit.job) else {
+            return Verdict::Rejected(Rejection::Stale);
+        };
+        let assignment = Assignment {
+            job: issued.search.job,
+            spec: &issued.search.spec,
+            difficulty: issued.difficulty,
+            extranonce1: self.extranonce1.as_deref().unwrap_or_default(),
+            extranonce2_bytes: self.settings.extranonce2_bytes,
+            version_mask: self.version_mask,
+        };
+        judge(&assignment, user, submit)
+    }
+
+    /// A share of this difficulty is in the ledger.
+    pub fn credited(&mut self, difficulty: Difficulty, now: Millis) -> Vec<Action> {
+        let changed = self.vardiff.share(difficulty, now);
+        self.changed(changed, now)
+    }
+
+    /// Some time passed.
+    pub fn tick(&mut self, now: Millis) -> Vec<Action> {
+        if !self.is_authorized() {
+            return Vec::new();
+        }
+        if self.work.is_some() {
+            let changed = self.vardiff.tick(now);
+            return self.changed(changed, now);
+        }
+        if now.saturating_sub(self.told_at) < KEEPALIVE_MS {
+            return Vec::new();
+        }
+        vec![self.tell_difficulty(self.vardiff.difficulty(), now)]
+    }
+
+    fn changed(&mut self, changed: Option<Difficulty>, now: Millis) -> Vec<Action> {
+        match changed {
+            None => Vec::new(),
+            Some(difficulty) => {
+                let mut actions = vec![Action::Difficulty(difficulty)];
+                actions.extend(self.issue_if_changed(now));
+                actions
+            }
+        }
+    }
+
+    /// The connection's job changed.
+    pub fn work(&mut self, work: Option<Arc<Search>>, now: Millis) -> Vec<Action> {
+        let idle = self.work.is_none();
+        self.work = work;
+        if self.work.is_some() && idle {
+            self.vardiff.pause(now);
+        }
+        self.issue(true, now)
+    }
+
+    /// The pool stops: tells the client to come back.
+    #[must_use]
+    pub fn farewell(&self) -> Option<String> {
+        let params = Reconnect { host: None, port: None, wait_s: 0 }.to_params();
+        self.is_authorized().then(|| notification_line(Reconnect::METHOD, &params))
+    }
+
+    /// Issues the work anew if its difficulty is not the one told.
+    fn issue_if_changed(&mut self, now: Millis) -> Vec<Action> {
+        let wanted = self.work.as_ref().map(|search| search.difficulty(self.vardiff.difficulty()));
+        if wanted.is_none() || wanted == self.told_difficulty { Vec::new() } else { self.issue(false, now) }
+    }
+
+    fn issue(&mut self, clean: bool, now: Millis) -> Vec<Action> {
+        if !self.is_authorized() || self.extranonce1.is_none() {
+            return Vec::new();
+        }
+        let Some(search) = self.work.clone() else { return self.no_work(now) };
+        self.told_no_work = false;
+        let mut actions = Vec::with_capacity(2);
+        let difficulty = search.difficulty(self.vardiff.difficulty());
+        if self.told_difficulty != Some(difficulty) {
+            actions.push(self.tell_difficulty(difficulty, now));
+        }
+        let wire = format!("{:x}{:04x}", search.serial, self.issue & 0xffff);
+        self.issue = self.issue.wrapping_add(1);
+        actions.push(Action::Notify(search.notify.line(&wire, clean)));
+        if self.issued.len() >= ISSUED_MAX {
+            self.issued.pop_front();
+        }
+        self.issued.push_back(Issued { wire, search, difficulty });
+        actions
+    }
+
+    fn no_work(&mut self, now: Millis) -> Vec<Action> {
+        if self.told_no_work {
+            return Vec::new();
+        }
+        self.told_no_work = true;
+        let text = "no job is open now; stay connected, the next one starts by itself";
+        let message = notification_line(ShowMessage::METHOD, &ShowMessage(text.into()).to_params());
+        vec![self.tell_difficulty(self.vardiff.difficulty(), now), Action::Notify(message)]
+    }
+
+    fn tell_difficulty(&mut self, difficulty: Difficulty, now: Millis) -> Action {
+        self.told_difficulty = Some(difficulty);
+        self.told_at = now;
+        Action::Notify(notification_line(SetDifficulty::METHOD, &SetDifficulty(difficulty).to_params()))
+    }
+}

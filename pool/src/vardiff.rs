@@ -1,0 +1,210 @@
+//! Variable difficulty: moves a worker's share difficulty so that it sends one share each so many
+//! seconds. Pure: shares and times go in, a new difficulty comes out.
+//!
+//! The speed is estimated as the work of the shares seen since the last change over the time they
+//! took. With few shares that estimate is noise (the times between shares are exponential), so a
+//! change needs evidence: eight shares that came at twice the rate or faster raise it at once;
+//! eight intervals with half the shares or fewer, or four without any, lower it.
+
+use lode_protocol::Difficulty;
+
+use crate::ledger::entry::Millis;
+
+/// Shares that are evidence enough.
+const EVIDENCE: u128 = 8;
+/// Intervals without a share after which it is lowered.
+const SILENCE: u128 = 4;
+/// Most that one change multiplies or divides by.
+const STEP_MAX: u128 = 64;
+
+/// Settings, the same for all workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Wanted time between shares.
+    pub interval_ms: u64,
+    /// Where a worker starts.
+    pub start: Difficulty,
+    /// Never below this.
+    pub least: Difficulty,
+    /// Never above this.
+    pub most: Difficulty,
+}
+
+/// One worker's difficulty.
+#[derive(Debug, Clone)]
+pub struct Vardiff {
+    options: Options,
+    difficulty: Difficulty,
+    since: Millis,
+    shares: u128,
+    work: u128,
+}
+
+impl Vardiff {
+    /// Begins at the start difficulty, or at the one asked for, within bounds.
+    #[must_use]
+    pub fn new(options: Options, wanted: Option<Difficulty>, now: Millis) -> Vardiff {
+        let mut vardiff = Vardiff { options, difficulty: options.start, since: now, shares: 0, work: 0 };
+        vardiff.difficulty = vardiff.bounded(wanted.unwrap_or(options.start).steps());
+        vardiff
+    }
+
+    /// The difficulty now.
+    #[must_use]
+    pub fn difficulty(&self) -> Difficulty {
+        self.difficulty
+    }
+
+    /// Keeps the difficulty at `floor` or above from now on.
+    pub fn set_floor(&mut self, floor: Difficulty, now: Millis) {
+        self.options.least = floor.min(self.options.most);
+        self.restart(self.bounded(self.difficulty.steps()), now);
+    }
+
+    /// Goes on from a difficulty that the worker asked for.
+    pub fn suggest(&mut self, wanted: Difficulty, now: Millis) {
+        self.restart(self.bounded(wanted.steps()), now);
+    }
+
+    /// Starts measuring anew, e.g. after a time without work.
+    pub fn pause(&mut self, now: Millis) {
+        self.restart(self.difficulty, now);
+    }
+
+    /// A share of difficulty `of` came in. Gives the new difficulty if it changes.
+    pub fn share(&mut self, of: Difficulty, now: Millis) -> Option<Difficulty> {
+        self.shares += 1;
+        self.work = self.work.saturating_add(of.work().0);
+        self.retarget(now)
+    }
+
+    /// Some time passed. Gives the new difficulty if it changes.
+    pub fn tick(&mut self, now: Millis) -> Option<Difficulty> {
+        self.retarget(now)
+    }
+
+    fn retarget(&mut self, now: Millis) -> Option<Difficulty> {
+        let elapsed = u128::from(now.saturating_sub(self.since));
+        let interval = u128::from(self.options.interval_ms);
+        // The work of a wanted share, had it come at the speed seen; a zero time counts as one ms.
+        let estimate = self.work.saturating_mul(interval) / elapsed.max(1);
+        let now_steps = self.difficulty.steps();
+        let silent = self.shares == 0 && elapsed >= SILENCE * interval;
+        let fast = self.shares >= EVIDENCE && estimate >= 2 * now_steps;
+        let settled = elapsed >= EVIDENCE * interval;
+        let wanted = if silent {
+            now_steps / 4
+        } else if fast || (settled && (estimate > now_steps + now_steps / 2 || estimate < now_steps / 2)) {
+            estimate.clamp(now_steps / STEP_MAX, now_steps.saturating_mul(STEP_MAX))
+        } else {
+            if settled {
+                self.restart(self.difficulty, now);
+            }
+            return None;
+        };
+        let wanted = self.bounded(wanted);
+        let changed = wanted != self.difficulty;
+        self.restart(wanted, now);
+        changed.then_some(wanted)
+    }
+
+    fn restart(&mut self, difficulty: Difficulty, now: Millis) {
+        self.difficulty = difficulty;
+        self.since = now;
+        self.shares = 0;
+        self.work = 0;
+    }
+
+    fn bounded(&self, steps: u128) -> Difficulty {
+        Difficulty::from_steps(steps).clamp(self.options.least, self.options.most).for_wire()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "simulated times are small and positive")]
+mod tests {
+    use super::*;
+    use rand::rngs::SmallRng;
+    use rand::{RngExt as _, SeedableRng as _};
+
+    const OPTIONS: Options =
+        Options { interval_ms: 5_000, start: Difficulty::ONE, least: Difficulty::MIN, most: Difficulty::MAX };
+
+    /// Shares of a miner of `rate` hashes per second, until `until`; gives their times between.
+    fn mine(vardiff: &mut Vardiff, rate: f64, from: Millis, until: Millis, rng: &mut SmallRng) -> Vec<f64> {
+        let mut now = from as f64;
+        let mut gaps = Vec::new();
+        let mut tick = from + 5_000;
+        while now < until as f64 {
+            let mean = vardiff.difficulty().steps() as f64 / rate * 1000.0;
+            let gap = -mean * rng.random::<f64>().max(1e-12).ln();
+            if now + gap > tick as f64 {
+                // Exponential times have no memory, so the wait begins anew at each tick.
+                now = tick as f64;
+                vardiff.tick(tick);
+                tick += 5_000;
+                continue;
+            }
+            now += gap;
+            gaps.push(gap);
+            let of = vardiff.difficulty();
+            vardiff.share(of, now as Millis);
+        }
+        gaps
+    }
+
+    #[test]
+    fn finds_the_speed_of_small_and_large_miners() {
+        for (seed, rate) in [(1, 1e3), (2, 3e7), (3, 5e9), (4, 1e14)] {
+            let mut rng = SmallRng::seed_from_u64(seed);
+            let mut vardiff = Vardiff::new(OPTIONS, None, 0);
+            mine(&mut vardiff, rate, 0, 600_000, &mut rng);
+            let ideal = rate * 5.0;
+            let ratio = vardiff.difficulty().steps() as f64 / ideal;
+            assert!((0.25..4.0).contains(&ratio), "rate {rate}: {ratio} of the ideal difficulty");
+            let gaps = mine(&mut vardiff, rate, 600_000, 3_600_000, &mut rng);
+            let mean = 3_000.0 / gaps.len() as f64;
+            assert!((2.5..10.0).contains(&mean), "rate {rate}: a share each {mean} s");
+        }
+    }
+
+    #[test]
+    fn follows_a_miner_that_slows_down() {
+        let mut rng = SmallRng::seed_from_u64(5);
+        let mut vardiff = Vardiff::new(OPTIONS, None, 0);
+        mine(&mut vardiff, 5e9, 0, 600_000, &mut rng);
+        let fast = vardiff.difficulty();
+        mine(&mut vardiff, 5e7, 600_000, 900_000, &mut rng);
+        assert!(vardiff.difficulty().steps() < fast.steps() / 20);
+    }
+
+    #[test]
+    fn holds_still_when_the_speed_is_right() {
+        let mut rng = SmallRng::seed_from_u64(6);
+        let mut vardiff = Vardiff::new(OPTIONS, Some(Difficulty::from_steps(50_000_000)), 0);
+        let mut changes = 0;
+        let mut now = 0.0;
+        for _ in 0..2_000 {
+            let mean = vardiff.difficulty().steps() as f64 / 1e4;
+            now += -mean * rng.random::<f64>().max(1e-12).ln();
+            let of = vardiff.difficulty();
+            changes += u32::from(vardiff.share(of, now as Millis).is_some());
+        }
+        assert!(changes < 200, "{changes} changes in 2000 shares");
+    }
+
+    #[test]
+    fn keeps_within_its_bounds() {
+        let floor = Difficulty::parse("0.5").unwrap();
+        let mut vardiff = Vardiff::new(OPTIONS, Some(Difficulty::MIN), 0);
+        vardiff.set_floor(floor, 0);
+        assert_eq!(vardiff.difficulty(), floor);
+        assert_eq!(vardiff.tick(1_000_000), None);
+        assert_eq!(vardiff.difficulty(), floor);
+        let mut burst = Vardiff::new(Options { most: Difficulty::ONE, ..OPTIONS }, None, 0);
+        for _ in 0..100 {
+            burst.share(Difficulty::ONE, 0);
+        }
+        assert_eq!(burst.difficulty(), Difficulty::ONE);
+    }
+}
