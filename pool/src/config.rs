@@ -1,0 +1,474 @@
+//! The configuration: one table of options, what was written in a file, and what it means.
+//!
+//! Each option is one row: its name, its bound and meaning for people, and how its value is read. A
+//! key that is no option refuses to start and names the nearest one.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lode_protocol::header::EXTRANONCE_BYTES_MAX;
+use lode_protocol::ids::SponsorName;
+use lode_protocol::{Difficulty, hex};
+use toml::{Table, Value};
+
+use crate::stratum::accept::Limits;
+use crate::stratum::bans;
+use crate::vardiff;
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The pool's name.
+    pub name: String,
+    /// The fee of jobs to come.
+    pub fee_bps: u16,
+    /// How long a cancellation takes to take effect.
+    pub cancel_notice: Duration,
+    /// The sponsor whose jobs only fill the time between others.
+    pub house_sponsor: Option<SponsorName>,
+    /// Where miners connect.
+    pub stratum: SocketAddr,
+    /// Bytes of the pool's part of the extranonce.
+    pub extranonce1_bytes: usize,
+    /// Bytes of the miner's part.
+    pub extranonce2_bytes: usize,
+    /// Where extranonce1 starts; random where not given.
+    pub extranonce1_start: Option<Vec<u8>>,
+    /// Version bits that miners may roll.
+    pub version_mask: u32,
+    /// Limits of connections.
+    pub limits: Limits,
+    /// Bans.
+    pub bans: bans::Options,
+    /// Variable difficulty.
+    pub vardiff: vardiff::Options,
+    /// Where the pages and the API are.
+    pub http: SocketAddr,
+    /// Whether a proxy in front encrypts, so that keys are taken from other machines.
+    pub tls_proxy: bool,
+    /// Most bytes of a request's body.
+    pub body_bytes: usize,
+    /// How long a group of ledger entries may gather.
+    pub group: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            name: "Lode".into(),
+            fee_bps: 100,
+            cancel_notice: Duration::from_secs(10),
+            house_sponsor: None,
+            stratum: SocketAddr::from(([0, 0, 0, 0], 3333)),
+            extranonce1_bytes: 4,
+            extranonce2_bytes: 4,
+            extranonce1_start: None,
+            version_mask: 0x1fff_e000,
+            limits: Limits {
+                connections: 20_000,
+                connections_per_address: 1_000,
+                login: Duration::from_secs(60),
+                idle: Duration::from_secs(900),
+            },
+            bans: bans::Options { limit: 50, ban_ms: 600_000, forgive_ms: 30_000, loopback: false },
+            vardiff: vardiff::Options {
+                interval_ms: 5_000,
+                start: Difficulty::from_steps(1 << 26),
+                least: Difficulty::MIN,
+                most: Difficulty::MAX,
+            },
+            http: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            tls_proxy: false,
+            body_bytes: 1 << 20,
+            group: Duration::from_millis(5),
+        }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is not TOML.
+    #[error("the configuration is not TOML: {0}")]
+    Syntax(String),
+    /// A key that is no option.
+    #[error("{found} is not an option; the nearest is {nearest}")]
+    Unknown {
+        /// What was written.
+        found: String,
+        /// The option whose name is nearest.
+        nearest: &'static str,
+    },
+    /// A value that is not what its option takes.
+    #[error("{name} takes {takes}; {found} is not that")]
+    Value {
+        /// The option.
+        name: &'static str,
+        /// What it takes.
+        takes: &'static str,
+        /// What was written.
+        found: String,
+    },
+    /// Options that contradict one another.
+    #[error("{0}")]
+    Together(String),
+}
+
+/// One option.
+struct Row {
+    name: &'static str,
+    takes: &'static str,
+    meaning: &'static str,
+    read: fn(&mut Config, &Value) -> Option<()>,
+    show: fn(&Config) -> Value,
+}
+
+fn integer(value: &Value, low: u64, high: u64) -> Option<u64> {
+    u64::try_from(value.as_integer()?).ok().filter(|found| (low..=high).contains(found))
+}
+
+fn size(value: &Value, low: u64, high: u64) -> Option<usize> {
+    usize::try_from(integer(value, low, high)?).ok()
+}
+
+fn seconds(value: &Value, high: u64) -> Option<Duration> {
+    integer(value, 1, high).map(Duration::from_secs)
+}
+
+fn difficulty(value: &Value) -> Option<Difficulty> {
+    #[expect(clippy::cast_precision_loss, reason = "difficulties of this size are not exact integers anyway")]
+    let number = value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))?;
+    Difficulty::from_f64(number).ok()
+}
+
+fn whole(value: u64) -> Value {
+    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn count(value: usize) -> Value {
+    whole(value as u64)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the rows of the table read better without ampersands")]
+fn text(value: impl ToString) -> Value {
+    Value::String(value.to_string())
+}
+
+/// All options, in the order in which they are shown.
+const ROWS: &[Row] = &[
+    Row {
+        name: "pool.name",
+        takes: "1 to 40 characters",
+        meaning: "what people see at the top of the pages",
+        read: |c, v| v.as_str().filter(|s| (1..=40).contains(&s.chars().count())).map(|s| c.name = s.into()),
+        show: |c| text(&c.name),
+    },
+    Row {
+        name: "pool.fee_bps",
+        takes: "an integer from 0 to 10000",
+        meaning: "the pool's fee in basis points of what a job earns, for jobs to come",
+        read: |c, v| integer(v, 0, 10_000).and_then(|n| u16::try_from(n).ok()).map(|n| c.fee_bps = n),
+        show: |c| whole(c.fee_bps.into()),
+    },
+    Row {
+        name: "pool.cancel_notice_s",
+        takes: "an integer from 1 to 3600",
+        meaning: "seconds until a sponsor's cancellation takes effect",
+        read: |c, v| seconds(v, 3600).map(|s| c.cancel_notice = s),
+        show: |c| whole(c.cancel_notice.as_secs()),
+    },
+    Row {
+        name: "pool.house_sponsor",
+        takes: "a sponsor's name, or \"\"",
+        meaning: "the sponsor whose jobs are served only while no other search job is open",
+        read: |c, v| {
+            let name = v.as_str()?;
+            c.house_sponsor = if name.is_empty() { None } else { Some(name.parse().ok()?) };
+            Some(())
+        },
+        show: |c| text(c.house_sponsor.as_ref().map_or("", SponsorName::as_str)),
+    },
+    Row {
+        name: "stratum.address",
+        takes: "an IP address and a port such as \"0.0.0.0:3333\"",
+        meaning: "where miners connect (sha256d); port 0 takes any that is free",
+        read: |c, v| v.as_str()?.parse().ok().map(|address| c.stratum = address),
+        show: |c| text(c.stratum),
+    },
+    Row {
+        name: "stratum.extranonce1_bytes",
+        takes: "an integer from 2 to 32",
+        meaning: "bytes of the pool's part of the extranonce",
+        read: |c, v| size(v, 2, 32).map(|n| c.extranonce1_bytes = n),
+        show: |c| count(c.extranonce1_bytes),
+    },
+    Row {
+        name: "stratum.extranonce2_bytes",
+        takes: "an integer from 2 to 32",
+        meaning: "bytes of the miner's part of the extranonce",
+        read: |c, v| size(v, 2, 32).map(|n| c.extranonce2_bytes = n),
+        show: |c| count(c.extranonce2_bytes),
+    },
+    Row {
+        name: "stratum.extranonce1_start",
+        takes: "hex digits of extranonce1_bytes bytes, or \"\"",
+        meaning: "the first connection's extranonce1; random where empty",
+        read: |c, v| {
+            let digits = v.as_str()?;
+            let bytes = hex::decode(digits, EXTRANONCE_BYTES_MAX).ok()?;
+            c.extranonce1_start = (!bytes.is_empty()).then_some(bytes);
+            Some(())
+        },
+        show: |c| text(c.extranonce1_start.as_deref().map(hex::encode).unwrap_or_default()),
+    },
+    Row {
+        name: "stratum.version_mask",
+        takes: "eight hex digits",
+        meaning: "version bits that miners may roll (BIP 320 has 1fffe000)",
+        read: |c, v| hex::decode_u32_be(v.as_str()?).ok().map(|mask| c.version_mask = mask),
+        show: |c| text(format!("{:08x}", c.version_mask)),
+    },
+    Row {
+        name: "stratum.connections_max",
+        takes: "an integer from 1 to 1000000",
+        meaning: "connections in all",
+        read: |c, v| size(v, 1, 1_000_000).map(|n| c.limits.connections = n),
+        show: |c| count(c.limits.connections),
+    },
+    Row {
+        name: "stratum.connections_per_address_max",
+        takes: "an integer from 1 to 1000000",
+        meaning: "connections from one address; this machine's own are not counted",
+        read: |c, v| size(v, 1, 1_000_000).map(|n| c.limits.connections_per_address = n),
+        show: |c| count(c.limits.connections_per_address),
+    },
+    Row {
+        name: "stratum.login_s",
+        takes: "an integer from 1 to 3600",
+        meaning: "seconds within which a worker must have logged in",
+        read: |c, v| seconds(v, 3600).map(|s| c.limits.login = s),
+        show: |c| whole(c.limits.login.as_secs()),
+    },
+    Row {
+        name: "stratum.idle_s",
+        takes: "an integer from 1 to 86400",
+        meaning: "seconds without a line, while there is work, after which a connection is closed",
+        read: |c, v| seconds(v, 86_400).map(|s| c.limits.idle = s),
+        show: |c| whole(c.limits.idle.as_secs()),
+    },
+    Row {
+        name: "stratum.ban_points",
+        takes: "an integer from 0 to 1000000",
+        meaning: "points (malformed line 10, wrong parameters 5, worthless share 2) at which an address is banned; 0 never bans",
+        read: |c, v| integer(v, 0, 1_000_000).map(|n| c.bans.limit = n),
+        show: |c| whole(c.bans.limit),
+    },
+    Row {
+        name: "stratum.ban_s",
+        takes: "an integer from 1 to 604800",
+        meaning: "seconds that a ban lasts",
+        read: |c, v| integer(v, 1, 604_800).map(|n| c.bans.ban_ms = n * 1000),
+        show: |c| whole(c.bans.ban_ms / 1000),
+    },
+    Row {
+        name: "stratum.ban_loopback",
+        takes: "true or false",
+        meaning: "whether addresses of this machine are banned too",
+        read: |c, v| v.as_bool().map(|on| c.bans.loopback = on),
+        show: |c| Value::Boolean(c.bans.loopback),
+    },
+    Row {
+        name: "vardiff.share_interval_ms",
+        takes: "an integer from 100 to 600000",
+        meaning: "wanted milliseconds between two shares of a worker",
+        read: |c, v| integer(v, 100, 600_000).map(|n| c.vardiff.interval_ms = n),
+        show: |c| whole(c.vardiff.interval_ms),
+    },
+    Row {
+        name: "vardiff.start",
+        takes: "a number above 0",
+        meaning: "difficulty that a connection starts with",
+        read: |c, v| difficulty(v).map(|d| c.vardiff.start = d),
+        show: |c| Value::Float(c.vardiff.start.to_f64()),
+    },
+    Row {
+        name: "vardiff.least",
+        takes: "a number above 0",
+        meaning: "lowest difficulty (2^-32 is one hash a share)",
+        read: |c, v| difficulty(v).map(|d| c.vardiff.least = d),
+        show: |c| Value::Float(c.vardiff.least.to_f64()),
+    },
+    Row {
+        name: "vardiff.most",
+        takes: "a number above 0",
+        meaning: "highest difficulty",
+        read: |c, v| difficulty(v).map(|d| c.vardiff.most = d),
+        show: |c| Value::Float(c.vardiff.most.to_f64()),
+    },
+    Row {
+        name: "http.address",
+        takes: "an IP address and a port such as \"0.0.0.0:8080\"",
+        meaning: "where the pages, the JSON API and the metrics are; port 0 takes any that is free",
+        read: |c, v| v.as_str()?.parse().ok().map(|address| c.http = address),
+        show: |c| text(c.http),
+    },
+    Row {
+        name: "http.tls_proxy",
+        takes: "true or false",
+        meaning: "whether a proxy in front of this port encrypts; if not, keys are taken from this machine only",
+        read: |c, v| v.as_bool().map(|on| c.tls_proxy = on),
+        show: |c| Value::Boolean(c.tls_proxy),
+    },
+    Row {
+        name: "http.body_bytes_max",
+        takes: "an integer from 1024 to 67108864",
+        meaning: "most bytes of a request's body",
+        read: |c, v| size(v, 1024, 64 << 20).map(|n| c.body_bytes = n),
+        show: |c| count(c.body_bytes),
+    },
+    Row {
+        name: "ledger.group_ms",
+        takes: "an integer from 0 to 1000",
+        meaning: "milliseconds that entries gather before they are written and synced together",
+        read: |c, v| integer(v, 0, 1000).map(|n| c.group = Duration::from_millis(n)),
+        show: |c| whole(u64::try_from(c.group.as_millis()).unwrap_or(u64::MAX)),
+    },
+];
+
+impl Config {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// Not TOML, a key that is no option, a value out of bounds, or options at odds.
+    pub fn parse(text: &str) -> Result<Config, ConfigError> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax(error.to_string()))?;
+        let mut config = Config::default();
+        for (name, value) in flatten(&table) {
+            let Some(row) = ROWS.iter().find(|row| row.name == name) else {
+                return Err(ConfigError::Unknown { nearest: nearest(&name), found: name });
+            };
+            (row.read)(&mut config, value).ok_or_else(|| ConfigError::Value {
+                name: row.name,
+                takes: row.takes,
+                found: value.to_string(),
+            })?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let fail = |text: String| Err(ConfigError::Together(text));
+        if let Some(start) = &self.extranonce1_start
+            && start.len() != self.extranonce1_bytes
+        {
+            let (has, wants) = (start.len(), self.extranonce1_bytes);
+            return fail(format!("stratum.extranonce1_start has {has} bytes and extranonce1_bytes is {wants}"));
+        }
+        if self.vardiff.least > self.vardiff.most {
+            return fail("vardiff.least is above vardiff.most".into());
+        }
+        let spaces = 1u64.checked_shl(8 * u32::try_from(self.extranonce1_bytes).unwrap_or(u32::MAX));
+        if spaces.is_some_and(|spaces| (self.limits.connections as u64) > spaces / 2) {
+            let text = "stratum.extranonce1_bytes is too few for stratum.connections_max: half as many connections \
+                        as there are values are taken";
+            return fail(text.into());
+        }
+        Ok(())
+    }
+
+    /// Every option with its default, bound and meaning, as a file that [`Config::parse`] reads.
+    #[must_use]
+    pub fn documented() -> String {
+        let config = Config::default();
+        let mut out = String::from("# Every option of lode-pool with its default. Unknown keys refuse to start.\n");
+        let mut section = "";
+        for row in ROWS {
+            let (of, key) = row.name.split_once('.').expect("names have a section");
+            if of != section {
+                section = of;
+                out.push_str(&format!("\n[{section}]\n"));
+            }
+            out.push_str(&format!("# {}; takes {}\n{key} = {}\n", row.meaning, row.takes, (row.show)(&config)));
+        }
+        out
+    }
+}
+
+/// Keys with their sections, `section.key`.
+fn flatten(table: &Table) -> Vec<(String, &Value)> {
+    let mut rows = Vec::new();
+    for (section, value) in table {
+        match value {
+            Value::Table(inner) => rows.extend(inner.iter().map(|(key, value)| (format!("{section}.{key}"), value))),
+            other => rows.push((section.clone(), other)),
+        }
+    }
+    rows
+}
+
+/// The option whose name is nearest, by edit distance (Levenshtein).
+fn nearest(found: &str) -> &'static str {
+    let key = |name: &'static str| {
+        let bare = name.split_once('.').map_or(name, |(_, key)| key);
+        distance(found, name).min(distance(found, bare))
+    };
+    ROWS.iter().map(|row| row.name).min_by_key(|name| key(name)).expect("there are options")
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(100).enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let cost = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = cost.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_file_is_the_default() {
+        assert_eq!(Config::parse(&Config::documented()), Ok(Config::default()));
+        assert_eq!(Config::parse(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn each_option_refuses_what_it_does_not_take() {
+        for row in ROWS {
+            let (section, key) = row.name.split_once('.').unwrap();
+            let text = format!("[{section}]\n{key} = [1, 2]\n");
+            match Config::parse(&text) {
+                Err(ConfigError::Value { name, .. }) => assert_eq!(name, row.name),
+                other => panic!("{}: {other:?}", row.name),
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest() {
+        let nearest = |text: &str| match Config::parse(text) {
+            Err(ConfigError::Unknown { nearest, .. }) => nearest,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(nearest("[pool]\nfee_bp = 5"), "pool.fee_bps");
+        assert_eq!(nearest("[stratum]\nadress = \"x\""), "stratum.address");
+        assert_eq!(nearest("fee_bps = 5"), "pool.fee_bps");
+    }
+
+    #[test]
+    fn options_at_odds_are_refused() {
+        assert!(matches!(Config::parse("[stratum]\nextranonce1_start = \"00\""), Err(ConfigError::Together(_))));
+        assert!(matches!(Config::parse("[vardiff]\nleast = 5\nmost = 1"), Err(ConfigError::Together(_))));
+        let few = "[stratum]\nextranonce1_bytes = 2\nconnections_max = 40000";
+        assert!(matches!(Config::parse(few), Err(ConfigError::Together(_))));
+    }
+}

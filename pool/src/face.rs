@@ -1,0 +1,379 @@
+//! What the HTTP face asks of this pool: the port's implementation.
+
+use std::sync::Arc;
+
+use lode_dashboard::port::{Health, Idempotency, Port, PortError, Submitted};
+use lode_protocol::api::{
+    AccountView, DepositRequest, DepositView, EarningView, HashSpec, JobRequest, JobResult, JobView, LeaderView,
+    LedgerView, ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
+};
+use lode_protocol::hex;
+use lode_protocol::ids::{AccountName, JobId, SponsorName};
+use tokio::sync::watch;
+
+use crate::clock::rfc3339;
+use crate::config::Config;
+use crate::jobs::book::OPEN_JOBS_MAX;
+use crate::jobs::search::Search;
+use crate::ledger::entry::{IdempotencyDigest, Millis, Scheme};
+use crate::ledger::fold::Job;
+use crate::ledger::plan::{Command, Done, NewJob, Refusal};
+use crate::ledger::store::{Store, StoreError};
+use crate::ledger::writer::LedgerError;
+use crate::secrets::Secrets;
+use crate::share::header_of_proof;
+use crate::specs::Specs;
+use crate::stats::Stats;
+use crate::stratum::Shared;
+use crate::views;
+
+/// Version of the rate card that work is counted by.
+const RATE_CARD: u32 = 1;
+
+/// The pool behind its HTTP face.
+#[derive(Debug)]
+pub struct Face {
+    /// What the stratum side shares.
+    pub shared: Arc<Shared>,
+    /// Keys and tokens.
+    pub secrets: Secrets,
+    /// Sponsors' specs.
+    pub specs: Specs,
+    /// Work by time.
+    pub stats: Arc<Stats>,
+    /// Settings.
+    pub config: Config,
+    /// When the pool started.
+    pub started_at: Millis,
+    /// Where miners connect.
+    pub listener: ListenerView,
+    /// Changes with the ledger and with who is here.
+    pub changes: watch::Receiver<u64>,
+    /// The number of the next search on the wire.
+    pub next_serial: std::sync::atomic::AtomicU32,
+}
+
+fn store_down(error: &StoreError) -> PortError {
+    PortError::LedgerDown(error.to_string())
+}
+
+fn refused(error: LedgerError) -> PortError {
+    match error {
+        LedgerError::Down(fault) => PortError::LedgerDown(fault.to_string()),
+        LedgerError::Refused(refusal) => match refusal {
+            Refusal::Short { balance, needed, asset } => PortError::Short { balance, needed, asset },
+            Refusal::NoSponsor(name) => PortError::NotFound(format!("sponsor {name}")),
+            Refusal::NoJob(job) => PortError::NotFound(format!("job {job} of yours")),
+            other => PortError::Conflict(other.to_string()),
+        },
+    }
+}
+
+/// Reads a cursor that is a number, from a page's end.
+fn number_cursor(page: &PageQuery, start: u64) -> Result<u64, PortError> {
+    match page.cursor.as_deref() {
+        None => Ok(start),
+        Some(text) => text.parse().map_err(|_| {
+            let detail = "is not one that this list gave; leave it out to begin".into();
+            PortError::Fields(vec![lode_protocol::api::FieldError { field: "cursor".into(), detail }])
+        }),
+    }
+}
+
+/// Rows of a page, and the cursor after its last.
+fn page_of<T, C: ToString>(mut rows: Vec<T>, most: usize, cursor: impl Fn(&T) -> C) -> Page<T> {
+    let more = rows.len() > most;
+    rows.truncate(most);
+    let next = if more { rows.last().map(|row| cursor(row).to_string()) } else { None };
+    Page { items: rows, next }
+}
+
+impl Face {
+    fn store(&self) -> &Store {
+        self.shared.ledger.store()
+    }
+
+    fn now(&self) -> Millis {
+        self.shared.clock.now()
+    }
+
+    fn extranonce_bytes(&self) -> usize {
+        self.config.extranonce1_bytes + self.config.extranonce2_bytes
+    }
+
+    fn record(&self, id: JobId) -> Result<Job, PortError> {
+        let found = self.store().job(id).map_err(|error| store_down(&error))?;
+        found.ok_or_else(|| PortError::NotFound(format!("job {id}")))
+    }
+
+    fn own_record(&self, sponsor: &SponsorName, id: JobId) -> Result<Job, PortError> {
+        let job = self.record(id)?;
+        if job.terms.sponsor == *sponsor { Ok(job) } else { Err(PortError::NotFound(format!("job {id} of yours"))) }
+    }
+
+    /// A search from its record and spec, ready to be offered.
+    #[must_use]
+    pub fn search(&self, job: &Job, spec: HashSpec) -> Search {
+        let serial = self.next_serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let filler = self.config.house_sponsor.as_ref() == Some(&job.terms.sponsor);
+        Search::new(job, spec, serial, filler)
+    }
+
+    fn quote_of(&self, request: &JobRequest, spec: &HashSpec) -> Quote {
+        let (_, workers) = self.shared.presence.counts();
+        let rate = self.stats.rate(self.now());
+        let expected = spec.work_expected();
+        let eta = rate.map(|rate| u64::try_from(expected.0 / rate.max(1)).unwrap_or(u64::MAX));
+        Quote {
+            kind: request.kind.clone(),
+            work: spec.work_quoted(),
+            work_expected: expected,
+            price: request.budget,
+            asset: request.asset.clone(),
+            elements: None,
+            runnable: workers > 0,
+            why_not: (workers == 0).then(|| "no worker is connected".into()),
+            eta_s: eta.filter(|_| workers > 0),
+            fee_bps: self.config.fee_bps,
+        }
+    }
+
+    fn spec_of(&self, request: &JobRequest) -> Result<HashSpec, PortError> {
+        HashSpec::from_json(request.spec.clone(), self.extranonce_bytes()).map_err(PortError::Fields)
+    }
+
+    /// Keeps the spec with its extranonce size written out, so that it reads by itself later.
+    async fn keep_spec(&self, request: &JobRequest) -> Result<[u8; 32], PortError> {
+        let mut spec = request.spec.clone();
+        if let Some(fields) = spec.as_object_mut() {
+            fields.insert("extranonce_bytes".into(), self.extranonce_bytes().into());
+        }
+        let specs = self.specs.clone();
+        let kept = tokio::task::spawn_blocking(move || specs.keep(&spec)).await;
+        match kept {
+            Ok(Ok(digest)) => Ok(digest),
+            Ok(Err(error)) => Err(PortError::LedgerDown(error.to_string())),
+            Err(error) => Err(PortError::LedgerDown(error.to_string())),
+        }
+    }
+
+    async fn open(
+        &self,
+        sponsor: &SponsorName,
+        request: &JobRequest,
+        spec: &HashSpec,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Done, PortError> {
+        let new = NewJob {
+            sponsor: sponsor.clone(),
+            name: request.name.clone(),
+            kind: request.kind.clone(),
+            spec: self.keep_spec(request).await?,
+            asset: request.asset.clone(),
+            budget: request.budget.0,
+            scheme: Scheme::Prop,
+            fee_bps: self.config.fee_bps,
+            rate_card: RATE_CARD,
+            work_quoted: spec.work_quoted().0,
+            work_expected: spec.work_expected().0,
+            deadline_ms: request.deadline_s * 1000,
+            idempotency: idempotency.map(|idempotency| idempotency_digest(sponsor, idempotency)),
+        };
+        self.shared.ledger.enter(Command::OpenJob(Box::new(new))).await.map_err(refused)
+    }
+}
+
+fn idempotency_digest(sponsor: &SponsorName, idempotency: &Idempotency) -> IdempotencyDigest {
+    let mut hasher = blake3::Hasher::new_derive_key("lode ledger idempotency v1");
+    hasher.update(sponsor.as_str().as_bytes()).update(b"\n").update(idempotency.key.as_bytes());
+    let key = *hasher.finalize().as_bytes().first_chunk().expect("32 bytes have 16");
+    IdempotencyDigest { key, body: idempotency.body }
+}
+
+impl Port for Face {
+    fn pool(&self) -> PoolView {
+        let (connections, workers) = self.shared.presence.counts();
+        let tip = self.shared.ledger.tip().borrow().clone();
+        let newest = self.store().jobs_before(JobId(u64::MAX), 1).unwrap_or_default();
+        PoolView {
+            name: self.config.name.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at: rfc3339(self.started_at),
+            listeners: vec![self.listener.clone()],
+            connections,
+            workers,
+            accounts: self.stats.accounts(),
+            jobs_open: self.shared.book.open_jobs() as u64,
+            jobs_total: newest.first().map_or(0, |job| job.terms.job.0),
+            work: self.stats.pool(self.now()),
+            fee_bps: self.config.fee_bps,
+            ledger: LedgerView {
+                entries: tip.position.seq,
+                head: hex::encode(&tip.position.head),
+                writable: tip.fault.is_none(),
+            },
+        }
+    }
+
+    fn health(&self) -> Health {
+        let fault = self.shared.ledger.tip().borrow().fault.clone();
+        let faults: Vec<String> =
+            fault.into_iter().map(|fault| format!("the ledger takes no entries: {fault}")).collect();
+        Health { ready: faults.is_empty(), faults }
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    fn jobs(&self, page: &PageQuery) -> Result<Page<JobView>, PortError> {
+        let before = JobId(number_cursor(page, u64::MAX)?);
+        let jobs = self.store().jobs_before(before, page.rows() + 1).map_err(|error| store_down(&error))?;
+        Ok(page_of(jobs.iter().map(views::job).collect(), page.rows(), |job| job.id.0))
+    }
+
+    fn job(&self, id: JobId) -> Result<JobView, PortError> {
+        Ok(views::job(&self.record(id)?))
+    }
+
+    fn account(&self, account: &AccountName) -> Result<AccountView, PortError> {
+        let rigs = self.shared.presence.rigs(account);
+        let known = self.store().account(account).map_err(|error| store_down(&error))?;
+        if known.is_none() && rigs.values().all(|rig| rig.connections == 0) {
+            return Err(PortError::NotFound(format!("account {account}")));
+        }
+        let record = known.unwrap_or_default();
+        let mut workers = Vec::with_capacity(record.workers.len());
+        for &index in &record.workers {
+            workers.extend(self.store().worker(index).map_err(|error| store_down(&error))?);
+        }
+        let open = self.open_earnings(account)?;
+        Ok(AccountView {
+            account: account.clone(),
+            balances: views::balances(&record, &open),
+            work: self.stats.account(account, self.now()),
+            workers: views::workers(&workers, &rigs),
+        })
+    }
+
+    fn earnings(&self, account: &AccountName, page: &PageQuery) -> Result<Page<EarningView>, PortError> {
+        let before = JobId(number_cursor(page, u64::MAX)?);
+        let rows =
+            self.store().earnings_before(account, before, page.rows() + 1).map_err(|error| store_down(&error))?;
+        let mut views = Vec::with_capacity(rows.len());
+        for (id, earning) in rows {
+            views.push(views::earning(&self.record(id)?, &earning));
+        }
+        Ok(page_of(views, page.rows(), |row| row.job.0))
+    }
+
+    fn payouts(&self, _: &AccountName, page: &PageQuery) -> Result<Page<PayoutView>, PortError> {
+        // Nothing leaves the pool yet: what is earned stays payable.
+        number_cursor(page, u64::MAX)?;
+        Ok(Page { items: Vec::new(), next: None })
+    }
+
+    fn leaderboard(&self, page: &PageQuery) -> Result<Page<LeaderView>, PortError> {
+        let skip = usize::try_from(number_cursor(page, 0)?).unwrap_or(usize::MAX);
+        let mut rows: Vec<LeaderView> = self.stats.leaders().into_iter().map(views::leader).skip(skip).collect();
+        let more = rows.len() > page.rows();
+        rows.truncate(page.rows());
+        let next = more.then(|| (skip + rows.len()).to_string());
+        Ok(Page { items: rows, next })
+    }
+
+    fn sponsor_of_key(&self, key: &str) -> Option<SponsorName> {
+        self.secrets.sponsor_of_key(key)
+    }
+
+    fn is_admin_token(&self, token: &str) -> bool {
+        self.secrets.is_admin_token(token)
+    }
+
+    fn sponsor(&self, sponsor: &SponsorName) -> Result<SponsorView, PortError> {
+        let found = self.store().sponsor(sponsor).map_err(|error| store_down(&error))?;
+        let found = found.ok_or_else(|| PortError::NotFound(format!("sponsor {sponsor}")))?;
+        Ok(views::sponsor(sponsor, &found))
+    }
+
+    fn quote(&self, request: &JobRequest) -> Result<Quote, PortError> {
+        Ok(self.quote_of(request, &self.spec_of(request)?))
+    }
+
+    async fn submit(
+        &self,
+        sponsor: &SponsorName,
+        request: JobRequest,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Submitted, PortError> {
+        let spec = self.spec_of(&request)?;
+        if self.shared.book.open_jobs() >= OPEN_JOBS_MAX {
+            return Err(PortError::Busy(format!(
+                "{OPEN_JOBS_MAX} jobs are open already; try again when one has ended"
+            )));
+        }
+        let quote = self.quote_of(&request, &spec);
+        match self.open(sponsor, &request, &spec, idempotency.as_ref()).await? {
+            Done::Opened(id) => {
+                let record = self.record(id)?;
+                self.shared.book.open(self.search(&record, spec)).await;
+                tracing::info!(job = %id, %sponsor, "job opened");
+                Ok(Submitted { job: views::job(&record), quote, created: true })
+            }
+            Done::OpenedBefore(id) => Ok(Submitted { job: self.job(id)?, quote, created: false }),
+            Done::Entered | Done::Repeated => Err(PortError::Conflict("the job was not opened".into())),
+        }
+    }
+
+    async fn cancel(&self, sponsor: &SponsorName, id: JobId) -> Result<JobView, PortError> {
+        let notice_ms = u64::try_from(self.config.cancel_notice.as_millis()).unwrap_or(u64::MAX);
+        let command = Command::RequestCancel { job: id, sponsor: sponsor.clone(), notice_ms };
+        self.shared.ledger.enter(command).await.map_err(refused)?;
+        let record = self.record(id)?;
+        if let Some(at) = record.cancel_at {
+            self.shared.book.cancel_at(id, at).await;
+        }
+        Ok(views::job(&record))
+    }
+
+    fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<JobResult, PortError> {
+        let job = self.own_record(sponsor, id)?;
+        let Some(solution) = &job.solution else {
+            let state = views::job(&job).state.name();
+            return Err(PortError::Conflict(format!("job {id} is {state} and has no solution")));
+        };
+        let spec = self.specs.hash_spec(&job.terms.spec).map_err(|error| PortError::LedgerDown(error.to_string()))?;
+        Ok(views::result(&header_of_proof(&spec, &solution.proof), solution))
+    }
+
+    async fn create_sponsor(&self, new: NewSponsor) -> Result<SponsorCreated, PortError> {
+        let name = new.name;
+        self.shared.ledger.enter(Command::CreateSponsor(name.clone())).await.map_err(refused)?;
+        let key = tokio::task::block_in_place(|| self.secrets.add_sponsor(&name));
+        let key = key.map_err(|error| PortError::LedgerDown(error.to_string()))?;
+        Ok(SponsorCreated { name, key })
+    }
+
+    async fn deposit(&self, deposit: DepositRequest) -> Result<DepositView, PortError> {
+        let done = self.shared.ledger.enter(Command::Deposit(deposit.clone())).await.map_err(refused)?;
+        let balances = self.sponsor(&deposit.sponsor)?;
+        let balance = balances.assets.get(&deposit.asset).map(|asset| asset.balance).unwrap_or_default();
+        let DepositRequest { sponsor, asset, amount, reference } = deposit;
+        Ok(DepositView { sponsor, asset, amount, reference, balance, repeated: done == Done::Repeated })
+    }
+}
+
+impl Face {
+    /// The open jobs among an account's earnings. They are among its newest, but not always the
+    /// newest ones, so as many are looked at as jobs may be open.
+    fn open_earnings(&self, account: &AccountName) -> Result<Vec<EarningView>, PortError> {
+        let newest = self.store().earnings_before(account, JobId(u64::MAX), OPEN_JOBS_MAX);
+        let mut open = Vec::new();
+        for (id, earning) in newest.map_err(|error| store_down(&error))? {
+            if earning.amount.is_none() {
+                open.push(views::earning(&self.record(id)?, &earning));
+            }
+        }
+        Ok(open)
+    }
+}

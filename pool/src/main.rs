@@ -1,0 +1,190 @@
+//! `lode-pool`: parses its arguments, builds the pool, runs it.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Parser, Subcommand};
+use lode_pool::clock::Clock;
+use lode_pool::config::Config;
+use lode_pool::ledger::check::{Report, audit};
+use lode_pool::serve::{Pool, Start};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Turns many people's GPUs into one pool: takes jobs, hands out work, pays for proven shares.
+#[derive(Parser)]
+#[command(name = "lode-pool", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the pool.
+    Serve {
+        /// Configuration file; `lode-pool config` prints one.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Directory for everything that is kept.
+        #[arg(long, default_value = "lode-data")]
+        data: PathBuf,
+        /// Where miners connect, e.g. 0.0.0.0:3333; port 0 takes any that is free.
+        #[arg(long, value_name = "ADDR")]
+        stratum: Option<SocketAddr>,
+        /// Where the pages, the JSON API and the metrics are, e.g. 0.0.0.0:8080.
+        #[arg(long, value_name = "ADDR")]
+        http: Option<SocketAddr>,
+    },
+    /// Replay the ledger offline and check every figure.
+    Audit {
+        /// The pool's data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every option with its default, bound and meaning, as a configuration file.
+    Config,
+}
+
+/// Bad usage or configuration.
+const BAD_USAGE: u8 = 2;
+
+/// A message for the operator and the exit code that goes with it.
+struct Failure(String, u8);
+
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands errors over by value")]
+fn failed(error: impl ToString) -> Failure {
+    Failure(error.to_string(), 1)
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match args.command {
+        Command::Serve { config, data, stratum, http } => serve(config.as_deref(), data, stratum, http),
+        Command::Audit { data, json } => run_audit(&data, json),
+        Command::Config => print(&Config::documented()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message, code)) => {
+            eprintln!("lode-pool: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Prints to standard output; a reader that has gone is no failure of ours.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+fn read_config(path: Option<&Path>) -> Result<Config, Failure> {
+    let Some(path) = path else { return Ok(Config::default()) };
+    let bad = |what: String| Failure(format!("--config {}: {what}", path.display()), BAD_USAGE);
+    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    Config::parse(&text).map_err(|error| bad(error.to_string()))
+}
+
+fn system_clock() -> Clock {
+    Clock::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+fn serve(
+    config: Option<&Path>,
+    data: PathBuf,
+    stratum: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+) -> Result<(), Failure> {
+    let mut config = read_config(config)?;
+    config.stratum = stratum.unwrap_or(config.stratum);
+    config.http = http.unwrap_or(config.http);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let metrics = lode_dashboard::metrics::install().map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async {
+        let stratum = bind("--stratum", config.stratum).await?;
+        let http = bind("--http", config.http).await?;
+        let addresses = (stratum.local_addr().map_err(failed)?, http.local_addr().map_err(failed)?);
+        let start = Start { config, data, stratum, http, clock: system_clock(), metrics: Some(metrics) };
+        let pool = tokio::task::block_in_place(|| Pool::open(start)).map_err(failed)?;
+        let shutdown = stop_on_signal()?;
+        let (stratum, http) = addresses;
+        print(&format!("{}\n", serde_json::json!({"stratum": stratum.to_string(), "http": http.to_string()})))?;
+        tracing::info!(%stratum, %http, "serving");
+        pool.serve(shutdown).await;
+        Ok(())
+    })
+}
+
+async fn bind(option: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| failed(format!("{option} {address}: {error}; give another address, or port 0 for any")))
+}
+
+fn stop_on_signal() -> Result<CancellationToken, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let token = CancellationToken::new();
+    let stop = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: answering what is owed, then closing the ledger");
+        stop.cancel();
+    });
+    Ok(token)
+}
+
+fn run_audit(data: &Path, json: bool) -> Result<(), Failure> {
+    let report = audit(data).map_err(failed)?;
+    let text = if json { serde_json::to_string_pretty(&report).map_err(failed)? + "\n" } else { describe(&report) };
+    print(&text)?;
+    match report.fault {
+        None => Ok(()),
+        Some(fault) => Err(failed(fault)),
+    }
+}
+
+fn describe(report: &Report) -> String {
+    let mut out = format!(
+        "entries {}, head {}\nshares  {}, of which {} had their header computed again\njobs    {}, of which {} are settled\n",
+        report.entries, report.head, report.shares, report.shares_recomputed, report.jobs, report.jobs_settled,
+    );
+    if report.unfinished_group {
+        out.push_str("an unfinished group stands at the end; the next start cuts it, nothing in it was acknowledged\n");
+    }
+    for (asset, sums) in &report.assets {
+        out.push_str(&format!(
+            "{asset}: deposited {} = sponsors {} + escrow {} + accounts {} + fees {}\n",
+            sums.deposited, sums.sponsors, sums.escrow, sums.matured, sums.fees
+        ));
+    }
+    for (account, sums) in &report.accounts {
+        let matured: Vec<String> = sums.matured.iter().map(|(asset, amount)| format!("{amount} {asset}")).collect();
+        out.push_str(&format!(
+            "{account}: work {}, shares {}, payable {}\n",
+            sums.work,
+            sums.shares,
+            matured.join(", ")
+        ));
+    }
+    out.push_str(if report.ok { "everything holds\n" } else { "NOT in order\n" });
+    out
+}

@@ -1,0 +1,303 @@
+//! A whole pool: opens its data, binds nothing itself, serves until told to stop, and stops in one
+//! order: no new connections, owed answers, the ledger's last group, the store.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use lode_dashboard::HttpOptions;
+use lode_dashboard::metrics as names;
+use lode_protocol::api::ListenerView;
+use lode_protocol::ids::{AccountName, JobId};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::face::Face;
+use crate::jobs::book::Book;
+use crate::ledger::entry::Millis;
+use crate::ledger::fold::Job;
+use crate::ledger::store::Opened;
+use crate::ledger::writer::{self, OpenError, Opening, Tip};
+use crate::secrets::{SecretError, Secrets};
+use crate::specs::Specs;
+use crate::stats::Stats;
+use crate::stratum::bans::Bans;
+use crate::stratum::extranonce::Extranonces;
+use crate::stratum::presence::Presence;
+use crate::stratum::session::Settings;
+use crate::stratum::{Shared, accept};
+
+/// How long everything may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why a pool does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// How.
+        source: io::Error,
+    },
+    /// Another pool has it.
+    #[error("{0} is in use by another lode-pool; stop it first, or give --data another directory")]
+    InUse(PathBuf),
+    /// The secrets.
+    #[error(transparent)]
+    Secrets(#[from] SecretError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+}
+
+/// What a pool is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// Settings.
+    pub config: Config,
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// Where miners connect; bound.
+    pub stratum: TcpListener,
+    /// Where the pages and the API are; bound.
+    pub http: TcpListener,
+    /// The time.
+    pub clock: Clock,
+    /// What `/metrics` shows, if anything.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+/// Holds the data directory against a second pool while it lives.
+#[derive(Debug)]
+struct Lock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+
+fn lock(data: &Path) -> Result<Lock, StartError> {
+    let path = data.join("lock");
+    let io = |source| StartError::Io { path: path.clone(), source };
+    std::fs::create_dir_all(data).map_err(io)?;
+    let file = File::create(&path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(data.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+/// What the ledger's thread tells: statistics, closed jobs, metrics.
+struct Listener {
+    stats: Arc<Stats>,
+    closed: mpsc::UnboundedSender<JobId>,
+    entries: u64,
+}
+
+impl writer::Listener for Listener {
+    fn share(&mut self, account: &AccountName, work: u128, at: Millis) {
+        self.stats.share(account, work, at);
+    }
+
+    fn closed(&mut self, job: JobId) {
+        if self.closed.send(job).is_err() {
+            // The book is gone, so the pool is stopping.
+            tracing::trace!(%job, "closed while stopping");
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge for people")]
+    fn flushed(&mut self, entries: u64, took: Duration) {
+        self.entries += entries;
+        metrics::gauge!(names::LEDGER_ENTRIES).set(self.entries as f64);
+        metrics::histogram!(names::LEDGER_FLUSH).record(took);
+    }
+}
+
+/// A pool that is open and not yet serving.
+#[derive(Debug)]
+pub struct Pool {
+    start: Start,
+    lock: Lock,
+    secrets: Secrets,
+    stats: Arc<Stats>,
+    opening: Opening,
+}
+
+impl Pool {
+    /// Opens the data directory and reads the ledger.
+    ///
+    /// # Errors
+    /// The directory is in use, the disk fails, or the ledger is damaged.
+    pub fn open(start: Start) -> Result<Pool, StartError> {
+        let lock = lock(&start.data)?;
+        let secrets = Secrets::open(&start.data)?;
+        let stats = Arc::new(Stats::default());
+        let opening = Opening::open(&start.data, &start.clock, |account, work, at| stats.share(account, work, at))?;
+        report(&opening.restored);
+        Ok(Pool { start, lock, secrets, stats, opening })
+    }
+
+    /// Serves until `shutdown`, then stops cleanly.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let Pool { start, lock, secrets, stats, opening } = self;
+        let Start { config, data, stratum, http, clock, metrics } = start;
+        let open_jobs = opening.restored.open_jobs.clone();
+        let (closed_sender, closed) = mpsc::unbounded_channel();
+        let entries = opening.restored.entries;
+        let listener = Listener { stats: stats.clone(), closed: closed_sender, entries };
+        let options = writer::Options { group: config.group };
+        let (ledger, thread) = opening.start(options, clock.clone(), listener);
+        // Tasks of the pool's inside outlive the sockets, so that what is owed can be answered.
+        let inside = CancellationToken::new();
+        let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, inside.clone());
+        let keeper = tokio::spawn(keeper);
+        let shared = Arc::new(Shared {
+            book,
+            clock: clock.clone(),
+            extranonces: Arc::new(extranonces(&config, &secrets)),
+            bans: Bans::new(config.bans),
+            presence: Presence::default(),
+            settings: Settings {
+                extranonce2_bytes: config.extranonce2_bytes,
+                version_mask: config.version_mask,
+                vardiff: config.vardiff,
+            },
+            limits: config.limits,
+            ledger,
+        });
+        let (changes, joiner) = changes(shared.ledger.tip(), shared.presence.changes(), inside.clone());
+        let joiner = tokio::spawn(joiner);
+        let http_options = HttpOptions {
+            trust_proxy_tls: config.tls_proxy,
+            body_bytes_max: config.body_bytes,
+            metrics,
+            ..HttpOptions::default()
+        };
+        let face = Arc::new(Face {
+            shared: shared.clone(),
+            secrets,
+            specs: Specs::at(&data),
+            stats,
+            started_at: clock.now(),
+            listener: listener_view(&config, &stratum),
+            changes,
+            next_serial: AtomicU32::new(1),
+            config,
+        });
+        restore(&face, &open_jobs).await;
+        let web = lode_dashboard::serve(http, face.clone(), http_options, shutdown.clone().cancelled_owned());
+        let sockets = async { tokio::join!(accept::serve(stratum, shared.clone(), shutdown.clone()), web) };
+        let mut sockets = Box::pin(sockets);
+        let served = tokio::select! {
+            served = &mut sockets => served,
+            () = async { shutdown.cancelled().await; tokio::time::sleep(STOP_TIMEOUT).await } => {
+                tracing::warn!("some connections did not finish in time and are cut");
+                ((), Ok(()))
+            }
+        };
+        if let (_, Err(error)) = served {
+            tracing::error!(%error, "the web server ended");
+        }
+        drop(sockets);
+        inside.cancel();
+        for task in [keeper, joiner] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the pool failed");
+            }
+        }
+        drop((face, shared));
+        stop_ledger(thread).await;
+        drop(lock);
+    }
+}
+
+/// Waits for the ledger's thread, which ends once every handle to it is gone.
+async fn stop_ledger(thread: std::thread::JoinHandle<()>) {
+    let joined = tokio::task::spawn_blocking(move || thread.join());
+    match tokio::time::timeout(STOP_TIMEOUT, joined).await {
+        Ok(Ok(Ok(()))) => tracing::info!("the ledger is closed"),
+        Ok(_) => tracing::error!("the ledger's thread failed"),
+        Err(_) => tracing::error!("the ledger did not close in time; what was acknowledged is on disk"),
+    }
+}
+
+fn report(restored: &writer::Restored) {
+    if let Some(path) = &restored.torn {
+        tracing::warn!(file = %path.display(), "an unfinished group at the journal's end was cut; nothing in it was acknowledged");
+    }
+    match &restored.store {
+        Opened::Agreed => {}
+        Opened::Behind(seq) => tracing::info!(from = seq, "the store was brought up to the journal"),
+        Opened::Rebuilt(why) => tracing::warn!(%why, "the store was rebuilt from the journal"),
+    }
+    tracing::info!(entries = restored.entries, open_jobs = restored.open_jobs.len(), "the ledger is open");
+}
+
+fn extranonces(config: &Config, secrets: &Secrets) -> Extranonces {
+    let start = config.extranonce1_start.clone().unwrap_or_else(|| {
+        let random: [u8; 8] = rand::random();
+        let mut start = vec![0; config.extranonce1_bytes];
+        let counted = start.len().min(8);
+        let from = start.len() - counted;
+        start[from..].copy_from_slice(&random[..counted]);
+        start
+    });
+    Extranonces::new(&start, secrets.session_key)
+}
+
+fn listener_view(config: &Config, stratum: &TcpListener) -> ListenerView {
+    ListenerView {
+        algorithm: "sha256d".into(),
+        address: stratum.local_addr().map_or_else(|_| config.stratum.to_string(), |address| address.to_string()),
+        extranonce1_bytes: config.extranonce1_bytes,
+        extranonce2_bytes: config.extranonce2_bytes,
+    }
+}
+
+/// One number that changes with the ledger's tip or with who is here.
+fn changes(
+    mut tip: watch::Receiver<Tip>,
+    mut presence: watch::Receiver<u64>,
+    stop: CancellationToken,
+) -> (watch::Receiver<u64>, impl Future<Output = ()> + Send) {
+    let (sender, receiver) = watch::channel(0);
+    let joiner = async move {
+        loop {
+            let changed = tokio::select! {
+                () = stop.cancelled() => return,
+                changed = tip.changed() => changed,
+                changed = presence.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+            sender.send_modify(|number: &mut u64| *number = number.wrapping_add(1));
+        }
+    };
+    (receiver, joiner)
+}
+
+/// Offers the jobs that were open when the pool last stopped.
+async fn restore(face: &Face, open_jobs: &[Job]) {
+    for job in open_jobs {
+        let id = job.terms.job;
+        match face.specs.hash_spec(&job.terms.spec) {
+            Ok(spec) if spec.extranonce_bytes == face.config.extranonce1_bytes + face.config.extranonce2_bytes => {
+                face.shared.book.open(face.search(job, spec)).await;
+                if let Some(at) = job.cancel_at {
+                    face.shared.book.cancel_at(id, at).await;
+                }
+            }
+            Ok(_) => {
+                tracing::error!(job = %id, "its template fits other extranonce sizes than are configured now; it is not served")
+            }
+            Err(error) => tracing::error!(job = %id, %error, "its spec cannot be read; it is not served"),
+        }
+    }
+}
