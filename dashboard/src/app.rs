@@ -6,6 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::HttpOptions;
+use crate::live::FrontCache;
 use crate::problem::Fault;
 
 /// Shared by all handlers.
@@ -14,6 +15,7 @@ pub(crate) struct App<P> {
     pub(crate) options: HttpOptions,
     /// Cancelled when the server stops; ends every stream.
     pub(crate) stop: CancellationToken,
+    pub(crate) front: FrontCache,
     live: Arc<Semaphore>,
     events: Arc<Semaphore>,
 }
@@ -28,7 +30,7 @@ impl<P> App<P> {
     pub(crate) fn new(port: Arc<P>, options: HttpOptions, stop: CancellationToken) -> Shared<P> {
         let live = Arc::new(Semaphore::new(options.live_streams_max));
         let events = Arc::new(Semaphore::new(options.event_streams_max));
-        Arc::new(App { port, options, stop, live, events })
+        Arc::new(App { port, options, stop, front: FrontCache::default(), live, events })
     }
 
     /// A place for a page's live stream.

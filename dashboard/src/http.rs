@@ -28,10 +28,10 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
 use crate::app::{App, Shared};
 use crate::port::Port;
 use crate::problem::Fault;
+use crate::{api, live, pages};
 
 /// Pause after an accept that failed for want of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -185,19 +185,14 @@ impl Server {
 
 fn router<P: Port>(app: Shared<P>) -> Router {
     let mut router = Router::new();
-    for (path, methods) in api::routes() {
+    for (path, methods) in api::routes().into_iter().chain(pages::routes()).chain(live::routes()) {
         router = router.route(path, methods);
     }
     router
-        .fallback(unknown_path)
+        .fallback(pages::unknown_path::<P>)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::map_response(harden))
         .with_state(app)
-}
-
-async fn unknown_path(request: Request) -> Fault {
-    let path: String = request.uri().path().chars().take(128).collect();
-    Fault::not_found(format!("there is nothing at {path}; /openapi.json lists the API"))
 }
 
 async fn unknown_method(request: Request) -> Fault {

@@ -9,14 +9,17 @@ extern crate self as lode_dashboard; // the pool made up names its imports as th
 mod api;
 mod app;
 mod auth;
+mod charts;
 mod extract;
 #[cfg(test)]
 #[path = "../examples/fake/port.rs"]
 mod fake;
 mod health;
 pub mod http;
+mod live;
 pub mod metrics;
 mod pace;
+mod pages;
 pub mod port;
 mod problem;
 

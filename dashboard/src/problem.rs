@@ -90,6 +90,11 @@ impl Fault {
         self.status
     }
 
+    /// Its kind in words.
+    pub(crate) fn title(&self) -> &'static str {
+        self.title
+    }
+
     /// What was wrong here.
     pub(crate) fn detail(&self) -> &str {
         &self.detail

@@ -29,7 +29,7 @@ pub(super) async fn follow<P: Port>(
     let place = app.event_place()?;
     // Subscribed before the first look, so that no change falls between the two.
     let ticks = pace::ticks(&app, app.port.changes(), place);
-    let looks = ticks.filter_map(move |()| std::future::ready(app.port.job(id).ok()));
+    let looks = ticks.filter_map(move |_| std::future::ready(app.port.job(id).ok()));
     Ok(Sse::new(events(looks).map(|event| Ok(encode(&event)))).keep_alive(KeepAlive::default()))
 }
 
