@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Server, start};
+use crate::client::{Server, start, start_with};
 
 /// A job that is right, of this budget.
 pub(crate) fn order(budget: u64) -> Value {
@@ -106,4 +106,14 @@ async fn machines_ask_for_health() {
     server.fake.break_down("the disk is full");
     assert_eq!(server.get("/healthz").await.status, 200);
     assert_eq!(server.get("/readyz").await.problem(503), "the disk is full");
+}
+
+#[tokio::test]
+async fn metrics_are_rendered() {
+    let handle = lode_dashboard::metrics::install().expect("there is no other recorder");
+    let server = start_with(|options| options.metrics = Some(handle)).await;
+    metrics::counter!(lode_dashboard::metrics::PAYOUTS, "asset" => "CREDIT").increment(7);
+    let answer = server.get("/metrics").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
+    assert!(answer.body.contains("lode_payouts_total{asset=\"CREDIT\"} 7"), "{}", answer.body);
 }

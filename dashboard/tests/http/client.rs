@@ -116,6 +116,11 @@ impl Request {
         self
     }
 
+    /// Puts other text into its head.
+    pub(crate) fn replace(&mut self, old: &str, new: &str) {
+        self.head = self.head.replace(old, new);
+    }
+
     /// Gives it a JSON body.
     pub(crate) fn json(self, body: &Value) -> Request {
         self.header("Content-Type", "application/json").body(body.to_string().as_bytes())

@@ -4,6 +4,7 @@ mod api;
 mod client;
 mod errors;
 mod openapi;
+mod pages;
 #[path = "../../examples/fake/port.rs"]
 mod port;
 mod server;

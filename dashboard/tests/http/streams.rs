@@ -1,4 +1,4 @@
-//! Server-sent events of the API.
+//! Server-sent events, of the API and of live pages.
 
 use std::time::Duration;
 
@@ -58,4 +58,47 @@ async fn streams_over_the_bound_are_503() {
     read_until(&mut first, "\r\n0\r\n").await;
     let again = server.sponsor("GET", "/api/v1/jobs/j4/events").send().await;
     assert_eq!(again.status, 200, "the place was not given back");
+}
+
+#[tokio::test]
+async fn live_pages_send_parts_that_the_page_has() {
+    let server = start().await;
+    for (live, page, ids) in [
+        ("/live/pool", "/", ["pool-rate", "pool-tiles", "pool-jobs", "pool-leaders"]),
+        (
+            "/live/accounts/alice",
+            "/accounts/alice",
+            ["account-balances", "account-rate", "account-rigs", "account-earnings"],
+        ),
+        ("/live/jobs/j4", "/jobs/j4", ["job-state", "job-progress", "job-money", "job-result"]),
+    ] {
+        let mut stream = server.request("GET", live).open().await;
+        let text = read_until(&mut stream, "}\n\n").await;
+        let body = server.get(page).await.body;
+        assert!(body.contains(&format!("data-live=\"{live}\"")), "{page} does not follow {live}");
+        for id in ids {
+            assert!(text.contains(&format!("\"{id}\":")), "{live} lacks {id}");
+            assert!(body.contains(&format!("<div id=\"{id}\">")), "{page} lacks {id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn live_pages_send_what_changed_only() {
+    let server = start().await;
+    let mut stream = server.request("GET", "/live/jobs/j4").open().await;
+    read_until(&mut stream, "}\n\n").await;
+    server.fake.change(JobId(4), |job| job.shares = 777_123);
+    let news = read_until(&mut stream, "777,123").await;
+    assert!(news.contains("job-progress") && !news.contains("job-money"), "{news}");
+}
+
+#[tokio::test]
+async fn live_streams_are_bounded_and_known() {
+    let server = start_with(|options| options.live_streams_max = 1).await;
+    server.get("/live/accounts/nobody").await.problem(404);
+    server.get("/live/jobs/j99").await.problem(404);
+    let mut first = server.request("GET", "/live/pool").open().await;
+    read_until(&mut first, "}\n\n").await;
+    server.get("/live/jobs/j4").await.problem(503);
 }
