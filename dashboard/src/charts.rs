@@ -14,6 +14,9 @@ const HEIGHT: f64 = 100.0;
 /// Least height of a bar that is not nothing, and of the mark of one that is.
 const LEAST: f64 = 2.0;
 
+/// The span that is now.
+const LATEST: &str = "last minute";
+
 /// One bar.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bar {
@@ -21,8 +24,8 @@ pub(crate) struct Bar {
     pub(crate) value: f64,
     /// What it says when pointed at.
     pub(crate) title: String,
-    /// Whether it is still growing, which is drawn lighter.
-    pub(crate) open: bool,
+    /// Whether it is drawn lighter, as what is past or not settled.
+    pub(crate) faint: bool,
 }
 
 /// Bars side by side, the tallest as high as the chart.
@@ -41,12 +44,10 @@ pub(crate) fn bars(bars: &[Bar], label: &str) -> Markup {
 fn draw(bar: &Bar, left: f64, most: f64) -> Markup {
     let nothing = bar.value <= 0.0 || most <= 0.0;
     let height = if nothing { LEAST / 2.0 } else { (bar.value / most * HEIGHT).max(LEAST) };
-    let class = if nothing {
-        "none"
-    } else if bar.open {
-        "open"
-    } else {
-        "full"
+    let class = match bar.faint {
+        _ if nothing => "none",
+        true => "faint",
+        false => "full",
     };
     html! {
         rect class=(class) x=(decimal(left)) y=(decimal(HEIGHT - height)) width=(decimal(BAR)) height=(decimal(height)) {
@@ -74,10 +75,10 @@ pub(crate) fn split(parts: &[(u128, &'static str)], label: &str) -> Markup {
 pub(crate) fn spans(work: &WorkWindows) -> [(&'static str, f64); 4] {
     let rate = |more: Work, less: Work, seconds: f64| more.0.saturating_sub(less.0) as f64 / seconds;
     [
-        ("24 h – 1 h ago", rate(work.h24, work.h1, 82_800.0)),
-        ("1 h – 15 min ago", rate(work.h1, work.m15, 2_700.0)),
-        ("15 – 1 min ago", rate(work.m15, work.m1, 840.0)),
-        ("last minute", rate(work.m1, Work(0), 60.0)),
+        ("24 – 1 h ago", rate(work.h24, work.h1, 82_800.0)),
+        ("60 – 15 min", rate(work.h1, work.m15, 2_700.0)),
+        ("15 – 1 min", rate(work.m15, work.m1, 840.0)),
+        (LATEST, rate(work.m1, Work(0), 60.0)),
     ]
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn course(work: &WorkWindows) -> Markup {
     let spans = spans(work);
     let bar = |(name, value): (&str, f64)| {
         let (number, prefix) = figures::scaled(value);
-        Bar { value, title: format!("{name}: {number} {prefix}H/s"), open: false }
+        Bar { value, title: format!("{name}: {number} {prefix}H/s"), faint: name != LATEST }
     };
     html! {
         figure.course {
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     fn bar(value: f64) -> Bar {
-        Bar { value, title: format!("<{value}>"), open: false }
+        Bar { value, title: format!("<{value}>"), faint: false }
     }
 
     fn heights(svg: &str) -> Vec<&str> {

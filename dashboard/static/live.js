@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const RETRY_MS = [1000, 2000, 5000, 10000, 30000];
+  const RELATIVE_S_MAX = 30 * 86400; // older times stay as dates
   const path = document.body.dataset.live;
   const marker = document.getElementById("live");
   let source = null;
@@ -17,6 +18,7 @@
 
   const ago = (date) => {
     const seconds = Math.round((Date.now() - date) / 1000);
+    if (Math.abs(seconds) > RELATIVE_S_MAX) return null;
     const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => Math.abs(seconds) >= size) || [1, "s"];
     const count = Math.floor(Math.abs(seconds) / size);
     return seconds < 0 ? `in ${count} ${unit}` : `${count} ${unit} ago`;
@@ -27,7 +29,7 @@
       const date = Date.parse(time.dateTime);
       if (Number.isNaN(date)) continue;
       const text = ago(date);
-      if (time.textContent !== text) time.textContent = text;
+      if (text && time.textContent !== text) time.textContent = text;
     }
   };
 

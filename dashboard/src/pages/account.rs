@@ -145,7 +145,7 @@ fn earnings_chart(rows: &[EarningView]) -> Markup {
     let bar = |row: &EarningView| Bar {
         value: row.amount.0 as f64,
         title: format!("{} {}: {} {}", row.job, row.name, figures::grouped(row.amount.0), row.asset),
-        open: row.state == EarningState::Pending,
+        faint: row.state == EarningState::Pending,
     };
     let bars: Vec<Bar> = rows.iter().rev().filter(|row| Some(&row.asset) == asset).map(bar).collect();
     html! {

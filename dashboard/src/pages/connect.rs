@@ -87,7 +87,7 @@ fn chooser(account: &str) -> Markup {
         form.search action="/connect" {
             label for="account" { "Account to fill in" }
             div {
-                input #account name="account" value=(account) placeholder="account name or coin address" maxlength="64"
+                input #account name="account" value=(account) placeholder="name or coin address" maxlength="64"
                     pattern="[A-Za-z0-9_\\-]+" autocapitalize="none" autocomplete="off" spellcheck="false";
                 button { "Fill in" }
             }

@@ -132,7 +132,7 @@ pub(super) async fn show<P: Port>(State(app): State<Shared<P>>, headers: HeaderM
     let body = html! {
         h1.sr { (front.pool.name) }
         section.hero aria-labelledby="rate" {
-            div { h2.eyebrow #rate { "Pool hash rate" } (rate) }
+            div { h2.eyebrow #rate { "Pool hash rate, mean of 15 minutes" } (rate) }
             (course)
         }
         (tiles)

@@ -37,8 +37,13 @@ fn state(job: &JobView) -> Markup {
 
 fn course(job: &JobView) -> Markup {
     let ppm = figures::ppm(job.work_proven.0, job.work_quoted.0);
+    let expected = job.work_proven.0.saturating_mul(100).checked_div(job.work_expected.0).unwrap_or(0);
     html! {
-        p.headline.small { (figures::percent(ppm)) }
+        @if job.solution.is_some() { p.headline.small { "Solved" } } @else { p.headline.small { (figures::percent(ppm)) } }
+        p.note {
+            @if job.solution.is_some() { (figures::percent(ppm)) " " }
+            "of the work that the budget buys, " (figures::grouped(expected)) " % of what is expected until a solution"
+        }
         (progress(job))
         dl.tiles {
             div { dt { "Work proven" } dd { (figures::work(job.work_proven)) } }

@@ -75,7 +75,7 @@ impl Sheet<'_> {
 fn foot(pool: &PoolView) -> Markup {
     html! {
         footer {
-            p { (pool.name) " runs Lode " (pool.version) ". Every share is in the ledger before it is acknowledged." }
+            p { "Lode " (pool.version) ". Every share is in the ledger before it is acknowledged." }
             nav aria-label="For programs" {
                 a href="/openapi.json" { "API" }
                 a href="/api/v1/ratecard" { "Rate card" }
@@ -94,10 +94,16 @@ pub(super) fn slot(id: &str, part: &Markup) -> Markup {
 pub(super) fn command(id: &str, line: &str) -> Markup {
     html! {
         div.command {
-            pre tabindex="0" { code id=(id) { (line) } }
+            pre tabindex="0" { code id=(id) { @for part in options(line) { span { (part) } } } }
             button type="button" data-copy=(id) hidden { "Copy" }
         }
     }
+}
+
+/// The line cut before each option, so that a narrow screen breaks it there.
+fn options(line: &str) -> impl Iterator<Item = &str> {
+    let cuts = line.match_indices(" -").map(|(at, _)| at + 1).chain([line.len()]);
+    cuts.scan(0, |start, end| Some(&line[std::mem::replace(start, end)..end]))
 }
 
 /// The box that leads to an account's page.
@@ -106,7 +112,7 @@ pub(super) fn search(value: &str) -> Markup {
         form.search action="/accounts" role="search" {
             label for="account" { "Your account" }
             div {
-                input #account name="account" value=(value) placeholder="account name or coin address" required
+                input #account name="account" value=(value) placeholder="name or coin address" required
                     maxlength="64" pattern="[A-Za-z0-9_\\-]+" autocapitalize="none" autocomplete="off" spellcheck="false";
                 button { "Look up" }
             }
@@ -132,6 +138,14 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_cut_before_options() {
+        let line = "minerd -a sha256d -u alice.rig-1";
+        let parts: Vec<&str> = options(line).collect();
+        assert_eq!(parts, ["minerd ", "-a sha256d ", "-u alice.rig-1"]);
+        assert_eq!(parts.concat(), line, "what is copied is the line");
+    }
 
     #[test]
     fn cursors_are_escaped_in_links() {
