@@ -23,17 +23,12 @@ const PAYOUTS_SHOWN: usize = 12;
 struct Account {
     view: AccountView,
     earnings: Page<EarningView>,
-    payouts: Page<PayoutView>,
 }
 
 impl Account {
     fn look<P: Port>(port: &P, name: &AccountName, cursor: Option<String>) -> Result<Account, PortError> {
-        let rows = |limit, cursor| PageQuery { limit: Some(limit), cursor };
-        Ok(Account {
-            view: port.account(name)?,
-            earnings: port.earnings(name, &rows(EARNINGS_SHOWN, cursor))?,
-            payouts: port.payouts(name, &rows(PAYOUTS_SHOWN, None))?,
-        })
+        let page = PageQuery { limit: Some(EARNINGS_SHOWN), cursor };
+        Ok(Account { view: port.account(name)?, earnings: port.earnings(name, &page)? })
     }
 
     fn parts(&self) -> [(&'static str, Markup); 4] {
@@ -152,7 +147,7 @@ fn earnings_chart(rows: &[EarningView]) -> Markup {
         @if let Some(asset) = asset.filter(|_| bars.len() > 1) {
             figure.course.earned {
                 (charts::bars(&bars, "Earnings by job, oldest first"))
-                figcaption { span { (asset) " by job, oldest first; pending ones lighter" } }
+                figcaption { span { (asset) " by job, oldest first; pending ones fainter" } }
             }
         }
     }
@@ -220,14 +215,18 @@ pub(super) async fn show<P: Port>(
     };
     // The live stream renews the newest earnings, so older pages do not follow it.
     let live = cursor.is_none().then(|| format!("/live/accounts/{name}"));
-    match Account::look(&*app.port, &name, cursor) {
-        Ok(account) => page(&app, &account, live),
+    let found = Account::look(&*app.port, &name, cursor).and_then(|account| {
+        let page = PageQuery { limit: Some(PAYOUTS_SHOWN), cursor: None };
+        Ok((account, app.port.payouts(&name, &page)?.items))
+    });
+    match found {
+        Ok((account, paid)) => page(&app, &account, &paid, live),
         Err(PortError::NotFound(_)) => unknown(&app, &name),
         Err(error) => error::page(&app, &error.into()),
     }
 }
 
-fn page<P: Port>(app: &App<P>, account: &Account, live: Option<String>) -> Response {
+fn page<P: Port>(app: &App<P>, account: &Account, paid: &[PayoutView], live: Option<String>) -> Response {
     let [balances, rates, rigs, earnings] = account.parts().map(|(id, part)| slot(id, &part));
     let name = account.view.account.as_str();
     let path = format!("/accounts/{name}");
@@ -240,7 +239,7 @@ fn page<P: Port>(app: &App<P>, account: &Account, live: Option<String>) -> Respo
         section aria-labelledby="earnings" {
             h2 #earnings { "Earnings" } (earnings) (further(&path, account.earnings.next.as_deref(), "Older earnings"))
         }
-        section aria-labelledby="payouts" { h2 #payouts { "Payouts" } (payouts(&account.payouts.items)) }
+        section aria-labelledby="payouts" { h2 #payouts { "Payouts" } (payouts(paid)) }
     };
     Sheet { title: name, under: "", live }.page(&app.port.pool(), &body)
 }
