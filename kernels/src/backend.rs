@@ -43,10 +43,7 @@ impl FromStr for Backend {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|backend| backend.name() == name)
-            .ok_or(())
+        Self::ALL.into_iter().find(|backend| backend.name() == name).ok_or(())
     }
 }
 
@@ -98,8 +95,7 @@ pub trait Device: Send {
     ///
     /// # Errors
     /// When the device fails; what `hits` holds then is true but not complete.
-    fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>)
-    -> Result<(), DeviceError>;
+    fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError>;
 
     /// How many nonces it reported, since it was opened, that its host's recheck refuted. A sound device has none.
     fn hardware_errors(&self) -> u64 {

@@ -23,11 +23,7 @@ impl Cpu {
     /// The device that hashes on `threads` threads; `None` means as many as there are cores to run on.
     #[must_use]
     pub fn new(threads: Option<NonZero<u32>>) -> Self {
-        let cores = || {
-            thread::available_parallelism()
-                .ok()
-                .and_then(|cores| NonZero::<u32>::try_from(cores).ok())
-        };
+        let cores = || thread::available_parallelism().ok().and_then(|cores| NonZero::<u32>::try_from(cores).ok());
         let threads = threads.or_else(cores).unwrap_or(NonZero::<u32>::MIN);
         let path = Path::best();
         let info = DeviceInfo {
@@ -39,20 +35,14 @@ impl Cpu {
             driver: format!("lode {} ({path})", env!("CARGO_PKG_VERSION")),
             is_cpu: true,
         };
-        Self {
-            info,
-            threads,
-            path,
-        }
+        Self { info, threads, path }
     }
 }
 
 /// What Linux calls the processor.
 fn model_name() -> Option<String> {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = cpuinfo
-        .lines()
-        .find(|line| line.starts_with("model name"))?;
+    let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
@@ -61,12 +51,7 @@ impl Device for Cpu {
         &self.info
     }
 
-    fn scan(
-        &mut self,
-        scan: &Scan,
-        nonces: Nonces,
-        hits: &mut Vec<u32>,
-    ) -> Result<(), DeviceError> {
+    fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
         let threads = u64::from(self.threads.get());
         let share = nonces.count().div_ceil(threads).max(NONCES_PER_THREAD_MIN);
         let path = self.path;
@@ -84,11 +69,7 @@ impl Device for Cpu {
             };
             let running: Vec<_> = nonces.pieces(share).map(spawn).collect();
             for thread in running {
-                hits.extend(
-                    thread
-                        .join()
-                        .expect("a scan panics only on a bug, which ends the device's thread"),
-                );
+                hits.extend(thread.join().expect("a scan panics only on a bug, which ends the device's thread"));
             }
         });
         Ok(())

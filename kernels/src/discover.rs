@@ -28,9 +28,7 @@ pub enum Selector {
 
 /// A text that selects no device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "unknown device {0:?}: expected all, cuda, opencl, cpu, or a backend with an index as in opencl:0"
-)]
+#[error("unknown device {0:?}: expected all, cuda, opencl, cpu, or a backend with an index as in opencl:0")]
 pub struct UnknownSelector(pub String);
 
 impl FromStr for Selector {
@@ -115,20 +113,10 @@ pub struct Survey {
 #[must_use]
 pub fn survey() -> Survey {
     let mut found = Vec::new();
-    let mut absent = vec![Absent {
-        backend: Backend::Cuda,
-        reason: cuda::absence(),
-    }];
+    let mut absent = vec![Absent { backend: Backend::Cuda, reason: cuda::absence() }];
     match opencl::find() {
-        Ok(devices) => found.extend(
-            devices
-                .into_iter()
-                .map(|device| Candidate(Driver::OpenCl(device))),
-        ),
-        Err(reason) => absent.push(Absent {
-            backend: Backend::OpenCl,
-            reason,
-        }),
+        Ok(devices) => found.extend(devices.into_iter().map(|device| Candidate(Driver::OpenCl(device)))),
+        Err(reason) => absent.push(Absent { backend: Backend::OpenCl, reason }),
     }
     found.push(Candidate(Driver::Cpu(Cpu::new(None))));
     Survey { found, absent }
@@ -172,9 +160,7 @@ pub enum SelectError {
 }
 
 fn because(reason: Option<&str>) -> String {
-    reason
-        .map(|reason| format!(" ({reason})"))
-        .unwrap_or_default()
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 /// Finds and opens the devices selected. No selector at all means [`Selector::All`].
@@ -186,11 +172,7 @@ pub fn discover(selectors: &[Selector]) -> Result<Discovery, SelectError> {
     let infos: Vec<_> = found.iter().map(Candidate::info).collect();
     let choices = choose(selectors, &infos, &absent)?;
 
-    let mut discovery = Discovery {
-        devices: Vec::new(),
-        absent,
-        passed_over: Vec::new(),
-    };
+    let mut discovery = Discovery { devices: Vec::new(), absent, passed_over: Vec::new() };
     let mut contestants = Vec::new();
     for (candidate, choice) in found.into_iter().zip(choices) {
         let info = candidate.info().clone();
@@ -200,10 +182,7 @@ pub fn discover(selectors: &[Selector]) -> Result<Discovery, SelectError> {
             Choice::Welcome | Choice::Contestant => match candidate.open() {
                 Ok(device) if choice == Choice::Welcome => discovery.devices.push(device),
                 Ok(device) => contestants.push(device),
-                Err(error) => discovery.passed_over.push(PassedOver {
-                    info,
-                    reason: error.reason,
-                }),
+                Err(error) => discovery.passed_over.push(PassedOver { info, reason: error.reason }),
             },
         }
     }
@@ -224,16 +203,8 @@ enum Choice {
     Contestant,
 }
 
-fn choose(
-    selectors: &[Selector],
-    devices: &[&DeviceInfo],
-    absent: &[Absent],
-) -> Result<Vec<Choice>, SelectError> {
-    let selectors = if selectors.is_empty() {
-        &[Selector::All]
-    } else {
-        selectors
-    };
+fn choose(selectors: &[Selector], devices: &[&DeviceInfo], absent: &[Absent]) -> Result<Vec<Choice>, SelectError> {
+    let selectors = if selectors.is_empty() { &[Selector::All] } else { selectors };
     let mut choices = vec![Choice::Unselected; devices.len()];
     for selector in selectors {
         let mut matched = false;
@@ -242,11 +213,7 @@ fn choose(
                 Selector::All if device.is_cpu => Choice::Contestant,
                 Selector::All => Choice::Welcome,
                 Selector::Backend(backend) if backend == device.backend => Choice::Wanted,
-                Selector::One(backend, index)
-                    if (backend, index) == (device.backend, device.index) =>
-                {
-                    Choice::Wanted
-                }
+                Selector::One(backend, index) if (backend, index) == (device.backend, device.index) => Choice::Wanted,
                 _ => continue,
             };
             matched = true;
@@ -259,13 +226,9 @@ fn choose(
         }
     }
     // A device of the host's cores that was asked for by name keeps the others off them.
-    let taken =
-        |(choice, device): (&Choice, &&DeviceInfo)| *choice == Choice::Wanted && device.is_cpu;
+    let taken = |(choice, device): (&Choice, &&DeviceInfo)| *choice == Choice::Wanted && device.is_cpu;
     if choices.iter().zip(devices).any(taken) {
-        for choice in choices
-            .iter_mut()
-            .filter(|choice| **choice == Choice::Contestant)
-        {
+        for choice in choices.iter_mut().filter(|choice| **choice == Choice::Contestant) {
             *choice = Choice::Unselected;
         }
     }
@@ -278,22 +241,12 @@ fn no_match(selector: Selector, devices: &[&DeviceInfo], absent: &[Absent]) -> S
         Selector::All => None,
         Selector::Backend(backend) | Selector::One(backend, _) => Some(backend),
     };
-    let reason = absent
-        .iter()
-        .find(|absent| Some(absent.backend) == named)
-        .map(|absent| absent.reason.clone());
-    SelectError::NoMatch {
-        selector,
-        existing,
-        reason,
-    }
+    let reason = absent.iter().find(|absent| Some(absent.backend) == named).map(|absent| absent.reason.clone());
+    SelectError::NoMatch { selector, existing, reason }
 }
 
 /// Measures the contestants, if there are several, and passes over all but the fastest.
-fn fastest(
-    contestants: Vec<Box<dyn Device>>,
-    passed_over: &mut Vec<PassedOver>,
-) -> Option<Box<dyn Device>> {
+fn fastest(contestants: Vec<Box<dyn Device>>, passed_over: &mut Vec<PassedOver>) -> Option<Box<dyn Device>> {
     if contestants.len() < 2 {
         return contestants.into_iter().next();
     }
@@ -302,10 +255,7 @@ fn fastest(
         let measured = match rate(device.as_mut(), CONTEST) {
             Ok(measured) => measured,
             Err(error) => {
-                passed_over.push(PassedOver {
-                    info: device.info().clone(),
-                    reason: error.reason,
-                });
+                passed_over.push(PassedOver { info: device.info().clone(), reason: error.reason });
                 continue;
             }
         };
@@ -321,13 +271,8 @@ fn fastest(
         };
         if let (Some((slower, loser)), Some((faster, winner))) = (loser, &best) {
             let winner = winner.info().id();
-            let reason = format!(
-                "shares the host's cores with {winner}, which is faster: {faster} against {slower}"
-            );
-            passed_over.push(PassedOver {
-                info: loser.info().clone(),
-                reason,
-            });
+            let reason = format!("shares the host's cores with {winner}, which is faster: {faster} against {slower}");
+            passed_over.push(PassedOver { info: loser.info().clone(), reason });
         }
     }
     best.map(|(_, device)| device)
@@ -339,35 +284,19 @@ mod tests {
 
     fn info(backend: Backend, index: u32, is_cpu: bool) -> DeviceInfo {
         let (name, driver) = (String::new(), String::new());
-        DeviceInfo {
-            backend,
-            index,
-            name,
-            memory_bytes: None,
-            compute_units: 1,
-            driver,
-            is_cpu,
-        }
+        DeviceInfo { backend, index, name, memory_bytes: None, compute_units: 1, driver, is_cpu }
     }
 
     /// Two GPUs around a CPU-type device, and the CPU backend.
     fn machine() -> [DeviceInfo; 4] {
         use Backend::{Cpu, OpenCl};
-        [
-            info(OpenCl, 0, false),
-            info(OpenCl, 1, true),
-            info(OpenCl, 2, false),
-            info(Cpu, 0, true),
-        ]
+        [info(OpenCl, 0, false), info(OpenCl, 1, true), info(OpenCl, 2, false), info(Cpu, 0, true)]
     }
 
     fn chosen(selectors: &[&str]) -> Result<Vec<Choice>, SelectError> {
         let selectors: Vec<Selector> = selectors.iter().map(|text| text.parse().unwrap()).collect();
         let machine = machine();
-        let absent = [Absent {
-            backend: Backend::Cuda,
-            reason: "no driver".to_owned(),
-        }];
+        let absent = [Absent { backend: Backend::Cuda, reason: "no driver".to_owned() }];
         choose(&selectors, &machine.each_ref(), &absent)
     }
 
@@ -376,17 +305,7 @@ mod tests {
         for text in ["all", "cuda", "opencl", "cpu", "cuda:0", "opencl:17"] {
             assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
         }
-        for text in [
-            "",
-            "gpu",
-            "All",
-            "opencl:",
-            "opencl:+1",
-            "opencl:-1",
-            "opencl:x",
-            "all:0",
-            "cpu:99999999999",
-        ] {
+        for text in ["", "gpu", "All", "opencl:", "opencl:+1", "opencl:-1", "opencl:x", "all:0", "cpu:99999999999"] {
             let error = text.parse::<Selector>().unwrap_err().to_string();
             assert!(error.contains("expected all, cuda, opencl, cpu"), "{error}");
         }
@@ -395,36 +314,18 @@ mod tests {
     #[test]
     fn all_means_every_gpu_and_a_contest_for_the_cores() {
         use Choice::{Contestant, Unselected, Wanted, Welcome};
-        assert_eq!(
-            chosen(&[]).unwrap(),
-            [Welcome, Contestant, Welcome, Contestant]
-        );
-        assert_eq!(
-            chosen(&["all"]).unwrap(),
-            [Welcome, Contestant, Welcome, Contestant]
-        );
-        assert_eq!(
-            chosen(&["all", "cpu"]).unwrap(),
-            [Welcome, Unselected, Welcome, Wanted]
-        );
-        assert_eq!(
-            chosen(&["opencl:2", "opencl:2"]).unwrap(),
-            [Unselected, Unselected, Wanted, Unselected]
-        );
+        assert_eq!(chosen(&[]).unwrap(), [Welcome, Contestant, Welcome, Contestant]);
+        assert_eq!(chosen(&["all"]).unwrap(), [Welcome, Contestant, Welcome, Contestant]);
+        assert_eq!(chosen(&["all", "cpu"]).unwrap(), [Welcome, Unselected, Welcome, Wanted]);
+        assert_eq!(chosen(&["opencl:2", "opencl:2"]).unwrap(), [Unselected, Unselected, Wanted, Unselected]);
         assert_eq!(chosen(&["opencl", "cpu"]).unwrap(), [Wanted; 4]);
     }
 
     #[test]
     fn a_selector_without_a_match_names_what_exists_and_why() {
         let error = chosen(&["opencl:0", "cuda:0"]).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "no device cuda:0 on this machine: it has opencl:0, opencl:1, opencl:2, cpu:0 (no driver)"
-        );
+        assert_eq!(error, "no device cuda:0 on this machine: it has opencl:0, opencl:1, opencl:2, cpu:0 (no driver)");
         let error = chosen(&["opencl:3"]).unwrap_err().to_string();
-        assert!(
-            error.ends_with("it has opencl:0, opencl:1, opencl:2, cpu:0"),
-            "{error}"
-        );
+        assert!(error.ends_with("it has opencl:0, opencl:1, opencl:2, cpu:0"), "{error}");
     }
 }

@@ -13,7 +13,5 @@ mod selftest;
 pub mod source;
 
 pub use backend::{Backend, Device, DeviceError, DeviceInfo};
-pub use discover::{
-    Absent, Discovery, PassedOver, SelectError, Selector, UnknownSelector, discover,
-};
+pub use discover::{Absent, Discovery, PassedOver, SelectError, Selector, UnknownSelector, discover};
 pub use selftest::{SelfTestFailure, self_test};

@@ -32,10 +32,7 @@ impl HashRate {
 impl fmt::Display for HashRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(1e12, "TH/s"), (1e9, "GH/s"), (1e6, "MH/s"), (1e3, "kH/s")];
-        let (size, unit) = units
-            .into_iter()
-            .find(|(size, _)| self.0 >= *size)
-            .unwrap_or((1.0, "H/s"));
+        let (size, unit) = units.into_iter().find(|(size, _)| self.0 >= *size).unwrap_or((1.0, "H/s"));
         write!(f, "{:.2} {unit}", self.0 / size)
     }
 }
@@ -95,10 +92,7 @@ impl Pace {
     /// For a device of which nothing is known.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            count: Self::COUNT_FIRST,
-            settled: false,
-        }
+        Self { count: Self::COUNT_FIRST, settled: false }
     }
 
     /// How many nonces the next slice should have.
@@ -122,15 +116,8 @@ impl Pace {
         let ideal = u128::from(count) * Self::TARGET.as_nanos() / elapsed.as_nanos().max(1);
         let ideal = u64::try_from(ideal).unwrap_or(u64::MAX);
         // Once settled, move half the way: one slice that the system delayed says little.
-        let aim = if in_bounds && self.settled {
-            self.count.midpoint(ideal)
-        } else {
-            ideal
-        };
-        let most = self
-            .count
-            .saturating_mul(Self::GROWTH_MAX)
-            .min(Self::COUNT_MAX);
+        let aim = if in_bounds && self.settled { self.count.midpoint(ideal) } else { ideal };
+        let most = self.count.saturating_mul(Self::GROWTH_MAX).min(Self::COUNT_MAX);
         self.count = aim.clamp(Self::COUNT_MIN, most);
         let at_most = count >= Self::COUNT_MAX && elapsed <= Self::SLICE_MAX;
         let at_least = count <= Self::COUNT_MIN && elapsed >= Self::SLICE_MIN;
@@ -164,25 +151,11 @@ mod tests {
 
     #[test]
     fn settles_between_the_bounds_for_slow_and_fast_devices() {
-        for per_second in [
-            3_000,
-            50_000,
-            2_000_000,
-            56_000_000,
-            1_000_000_000,
-            10_000_000_000,
-        ] {
-            for overhead in [
-                Duration::ZERO,
-                Duration::from_micros(30),
-                Duration::from_millis(2),
-            ] {
+        for per_second in [3_000, 50_000, 2_000_000, 56_000_000, 1_000_000_000, 10_000_000_000] {
+            for overhead in [Duration::ZERO, Duration::from_micros(30), Duration::from_millis(2)] {
                 for length in slices(per_second, overhead, 40).split_off(6) {
                     let bounds = Pace::SLICE_MIN..=Pace::SLICE_MAX;
-                    assert!(
-                        bounds.contains(&length),
-                        "{per_second} H/s, {overhead:?}: {length:?}"
-                    );
+                    assert!(bounds.contains(&length), "{per_second} H/s, {overhead:?}: {length:?}");
                 }
             }
         }
@@ -202,10 +175,7 @@ mod tests {
     fn a_device_that_slows_down_gets_less_at_once() {
         let mut pace = Pace::new();
         for _ in 0..10 {
-            pace.record(
-                pace.next_count(),
-                Duration::from_nanos(pace.next_count() / 10),
-            );
+            pace.record(pace.next_count(), Duration::from_nanos(pace.next_count() / 10));
         }
         let before = pace.next_count();
         pace.record(before, Duration::from_secs(1));

@@ -59,9 +59,7 @@ pub fn find() -> Result<Vec<Found>, String> {
             return Err("an OpenCL library but no OpenCL driver on this machine".to_owned());
         }
         _ => {
-            return Err(format!(
-                "the OpenCL library cannot list its drivers (error {status})"
-            ));
+            return Err(format!("the OpenCL library cannot list its drivers (error {status})"));
         }
     }
     let platforms = ocl::core::get_platform_ids().map_err(|error| one_line(&error))?;
@@ -71,11 +69,7 @@ pub fn find() -> Result<Vec<Found>, String> {
         for device in ocl::Device::list_all(platform).unwrap_or_default() {
             if device.is_available().unwrap_or(false) {
                 let index = u32::try_from(found.len()).expect("no machine has 2^32 devices");
-                found.push(Found {
-                    info: describe(index, platform, device),
-                    platform,
-                    device,
-                });
+                found.push(Found { info: describe(index, platform, device), platform, device });
             }
         }
     }
@@ -104,60 +98,29 @@ impl Found {
             device.launch(Nonces::new(0, 1).expect("one nonce"), &mut Vec::new())?;
             Ok(device)
         });
-        opened.map_err(|error| DeviceError {
-            device: id,
-            reason: one_line(&error),
-        })
+        opened.map_err(|error| DeviceError { device: id, reason: one_line(&error) })
     }
 
     fn open_unnamed(self) -> ocl::Result<OpenCl> {
-        let Self {
-            info,
-            platform,
-            device,
-        } = self;
+        let Self { info, platform, device } = self;
         let lanes = lanes(device);
-        let context = Context::builder()
-            .platform(platform)
-            .devices(device)
-            .build()?;
+        let context = Context::builder().platform(platform).devices(device).build()?;
         let queue = Queue::new(&context, device, None)?;
         let options = format!("-cl-std=CL1.2 -D VEC={lanes} -D FOUND_MAX={FOUND_MAX}u");
-        let program = Program::builder()
-            .src(SHA256D.text)
-            .devices(device)
-            .cmplr_opt(options)
-            .build(&context)?;
+        let program = Program::builder().src(SHA256D.text).devices(device).cmplr_opt(options).build(&context)?;
         let found = Buffer::builder()
             .queue(queue.clone())
             .flags(MemFlags::new().read_write().alloc_host_ptr())
             .len(1 + FOUND_MAX as usize)
             .build()?;
         let mut builder = Kernel::builder();
-        builder
-            .program(&program)
-            .name(SHA256D.entry)
-            .queue(queue.clone());
-        let kernel = builder
-            .arg(Job::default())
-            .arg(0_u32)
-            .arg(0_u32)
-            .arg(&found)
-            .build()?;
+        builder.program(&program).name(SHA256D.entry).queue(queue.clone());
+        let kernel = builder.arg(Job::default()).arg(0_u32).arg(0_u32).arg(&found).build()?;
         let group_max = match kernel.wg_info(device, KernelWorkGroupInfo::WorkGroupSize)? {
             KernelWorkGroupInfoResult::WorkGroupSize(items) => items.max(1),
             _ => 1,
         };
-        Ok(OpenCl {
-            info,
-            lanes,
-            group: group_max.min(GROUP_ITEMS),
-            kernel,
-            queue,
-            found,
-            current: None,
-            errors: 0,
-        })
+        Ok(OpenCl { info, lanes, group: group_max.min(GROUP_ITEMS), kernel, queue, found, current: None, errors: 0 })
     }
 }
 
@@ -190,9 +153,7 @@ impl Job {
         let mut words = [0; 23];
         words[..8].copy_from_slice(&fixed.midstate);
         words[8..16].copy_from_slice(&fixed.after_round_3);
-        words[16..22].copy_from_slice(&[
-            fixed.w16, fixed.w17, fixed.w18, fixed.w19, fixed.w31, fixed.w32,
-        ]);
+        words[16..22].copy_from_slice(&[fixed.w16, fixed.w17, fixed.w18, fixed.w19, fixed.w31, fixed.w32]);
         words[22] = fixed.filter;
         Self(words)
     }
@@ -204,24 +165,15 @@ impl OpenCl {
         let Some(last_offset) = nonces.count().checked_sub(1) else {
             return Ok(true);
         };
-        let last_offset =
-            u32::try_from(last_offset).expect("a launch is no longer than LAUNCH_MAX");
+        let last_offset = u32::try_from(last_offset).expect("a launch is no longer than LAUNCH_MAX");
         let items = nonces.count().div_ceil(u64::from(self.lanes));
-        let items = usize::try_from(items)
-            .expect("LAUNCH_MAX fits")
-            .next_multiple_of(self.group);
+        let items = usize::try_from(items).expect("LAUNCH_MAX fits").next_multiple_of(self.group);
         self.kernel.set_arg(1, nonces.start())?;
         self.kernel.set_arg(2, last_offset)?;
         let mut count = [0_u32];
         self.found.write(&count[..]).len(1).enq()?;
         // SAFETY: the arguments are those of the kernel's signature, and it writes `found` only within FOUND_MAX.
-        unsafe {
-            self.kernel
-                .cmd()
-                .global_work_size(items)
-                .local_work_size(self.group)
-                .enq()?
-        };
+        unsafe { self.kernel.cmd().global_work_size(items).local_work_size(self.group).enq()? };
         self.found.read(&mut count[..]).len(1).enq()?;
         let [count] = count;
         if count > FOUND_MAX {
@@ -230,11 +182,7 @@ impl OpenCl {
         if count > 0 {
             let begin = candidates.len();
             candidates.resize(begin + count as usize, 0);
-            self.found
-                .read(&mut candidates[begin..])
-                .offset(1)
-                .len(count as usize)
-                .enq()?;
+            self.found.read(&mut candidates[begin..]).offset(1).len(count as usize).enq()?;
             candidates[begin..].sort_unstable();
         }
         Ok(true)
@@ -259,12 +207,7 @@ impl Device for OpenCl {
         &self.info
     }
 
-    fn scan(
-        &mut self,
-        scan: &Scan,
-        nonces: Nonces,
-        hits: &mut Vec<u32>,
-    ) -> Result<(), DeviceError> {
+    fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
         let mut candidates = Vec::new();
         let fixed = match self.current {
             Some((current, fixed)) if current == *scan => Ok(fixed),
@@ -277,12 +220,8 @@ impl Device for OpenCl {
                 })
             }
         };
-        let result =
-            fixed.and_then(|fixed| self.candidates(nonces, &mut candidates).map(|()| fixed));
-        let fixed = result.map_err(|error| DeviceError {
-            device: self.info.id(),
-            reason: one_line(&error),
-        })?;
+        let result = fixed.and_then(|fixed| self.candidates(nonces, &mut candidates).map(|()| fixed));
+        let fixed = result.map_err(|error| DeviceError { device: self.info.id(), reason: one_line(&error) })?;
         for nonce in candidates {
             let hash = scan.header_hash(nonce);
             if !nonces.contains(nonce) || !fixed.passes(Prepared::last_state_word(&hash)) {
@@ -326,20 +265,12 @@ fn describe(index: u32, platform: Platform, device: ocl::Device) -> DeviceInfo {
         Ok(Answer::MaxComputeUnits(units)) => units,
         _ => 0,
     };
-    let version = device
-        .info(Ask::DriverVersion)
-        .map_or_else(|_| "?".to_owned(), |version| version.to_string());
-    let platform = platform
-        .name()
-        .unwrap_or_else(|_| "unnamed platform".to_owned());
+    let version = device.info(Ask::DriverVersion).map_or_else(|_| "?".to_owned(), |version| version.to_string());
+    let platform = platform.name().unwrap_or_else(|_| "unnamed platform".to_owned());
     DeviceInfo {
         backend: Backend::OpenCl,
         index,
-        name: device
-            .name()
-            .unwrap_or_else(|_| "unnamed device".to_owned())
-            .trim()
-            .to_owned(),
+        name: device.name().unwrap_or_else(|_| "unnamed device".to_owned()).trim().to_owned(),
         memory_bytes,
         compute_units,
         driver: format!("{} {}", platform.trim(), version.trim()),
@@ -350,8 +281,6 @@ fn describe(index: u32, platform: Platform, device: ocl::Device) -> DeviceInfo {
 /// The bindings decorate their errors with boxes of many lines; a log line holds what they say.
 fn one_line(error: &impl Display) -> String {
     let text = error.to_string();
-    let words = text
-        .split_whitespace()
-        .filter(|word| word.chars().any(|c| !"#!-|=".contains(c)));
+    let words = text.split_whitespace().filter(|word| word.chars().any(|c| !"#!-|=".contains(c)));
     words.collect::<Vec<_>>().join(" ")
 }

@@ -26,11 +26,7 @@ pub enum SelfTestFailure {
         error: DeviceError,
     },
     /// It found other nonces than the reference.
-    #[error(
-        "self-test vector {vector:?}: expected {}, found {}",
-        list(expected),
-        list(found)
-    )]
+    #[error("self-test vector {vector:?}: expected {}, found {}", list(expected), list(found))]
     Wrong {
         /// The vector's name.
         vector: String,
@@ -51,11 +47,7 @@ pub enum SelfTestFailure {
 
 fn list(nonces: &[u32]) -> String {
     let listed: Vec<String> = nonces.iter().take(LISTED_MAX).map(u32::to_string).collect();
-    let more = if nonces.len() > LISTED_MAX {
-        ", ..."
-    } else {
-        ""
-    };
+    let more = if nonces.len() > LISTED_MAX { ", ..." } else { "" };
     format!("{} nonces [{}{more}]", nonces.len(), listed.join(", "))
 }
 
@@ -69,31 +61,20 @@ pub fn self_test(device: &mut dyn Device) -> Result<(), SelfTestFailure> {
         let errors_before = device.hardware_errors();
         let result = device.scan(&vector.scan(), vector.nonces(), &mut found);
         let name = || vector.name.clone();
-        result.map_err(|error| SelfTestFailure::Device {
-            vector: name(),
-            error,
-        })?;
+        result.map_err(|error| SelfTestFailure::Device { vector: name(), error })?;
         if found != vector.hits {
-            return Err(SelfTestFailure::Wrong {
-                vector: name(),
-                expected: vector.hits.clone(),
-                found,
-            });
+            return Err(SelfTestFailure::Wrong { vector: name(), expected: vector.hits.clone(), found });
         }
         let count = device.hardware_errors() - errors_before;
         if count > 0 {
-            return Err(SelfTestFailure::Refuted {
-                vector: name(),
-                count,
-            });
+            return Err(SelfTestFailure::Refuted { vector: name(), count });
         }
     }
     Ok(())
 }
 
 static VECTORS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../vectors/hash.json"))
-        .expect("the file's test reads it with the same code")
+    serde_json::from_str(include_str!("../vectors/hash.json")).expect("the file's test reads it with the same code")
 });
 
 /// A scan with its outcome.
@@ -123,14 +104,8 @@ impl Vector {
 }
 
 fn from_hex<const N: usize>(text: &str) -> [u8; N] {
-    assert_eq!(
-        text.len(),
-        2 * N,
-        "the file's test reads it with the same code"
-    );
-    std::array::from_fn(|i| {
-        u8::from_str_radix(&text[2 * i..2 * i + 2], 16).expect("hexadecimal digits")
-    })
+    assert_eq!(text.len(), 2 * N, "the file's test reads it with the same code");
+    std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).expect("hexadecimal digits"))
 }
 
 #[cfg(test)]
@@ -150,19 +125,8 @@ mod tests {
     /// What the reference makes of a scan.
     fn vector(name: &str, header: &[u8; 80], target: [u8; 32], start: u32, count: u64) -> Vector {
         let scan = Scan::new(header, target);
-        let hits = Nonces::new(start, count)
-            .unwrap()
-            .iter()
-            .filter(|nonce| scan.meets(*nonce))
-            .collect();
-        Vector {
-            name: name.to_owned(),
-            header: to_hex(header),
-            target: to_hex(&target),
-            start,
-            count,
-            hits,
-        }
+        let hits = Nonces::new(start, count).unwrap().iter().filter(|nonce| scan.meets(*nonce)).collect();
+        Vector { name: name.to_owned(), header: to_hex(header), target: to_hex(&target), start, count, hits }
     }
 
     /// Bytes that look random: the reference's own hashes of a counter.
@@ -189,41 +153,17 @@ mod tests {
         let mut uneven = target(5);
         uneven[0] = 0x05;
         vec![
-            vector(
-                "genesis block",
-                &from_hex(GENESIS),
-                genesis_target,
-                2_083_236_893 - 500,
-                1000,
-            ),
-            vector(
-                "half of all, from 0, odd count",
-                &header(1),
-                target(1),
-                0,
-                1001,
-            ),
+            vector("genesis block", &from_hex(GENESIS), genesis_target, 2_083_236_893 - 500, 1000),
+            vector("half of all, from 0, odd count", &header(1), target(1), 0, 1001),
             vector("3 zero bits", &header(2), target(3), 0x0123_4567, 1000),
             vector("6 zero bits", &header(3), target(6), 0x7fff_ff00, 2000),
             vector("9 zero bits", &header(4), target(9), 0xdead_0000, 4000),
-            vector(
-                "a target that is no power of two",
-                &header(5),
-                uneven,
-                0x8000_0001,
-                1500,
-            ),
+            vector("a target that is no power of two", &header(5), uneven, 0x8000_0001, 1500),
             vector("every nonce", &header(6), target(0), 0xffff, 33),
             vector("no nonce", &header(7), target(256), 12_345, 4000),
             vector("a hash equal to the target", &header(8), equal, 70, 15),
             vector("a hash one above the target", &header(8), less, 70, 15),
-            vector(
-                "up to the last nonce",
-                &header(9),
-                target(5),
-                u32::MAX - 998,
-                999,
-            ),
+            vector("up to the last nonce", &header(9), target(5), u32::MAX - 998, 999),
             vector("one nonce, the last", &header(10), target(0), u32::MAX, 1),
             vector("an empty range", &header(11), target(0), 5, 0),
         ]
@@ -241,10 +181,7 @@ mod tests {
         let kept: Vec<Vector> = serde_json::from_str(&text).unwrap();
         assert_eq!(kept, made);
         assert_eq!(kept[0].hits, [2_083_236_893]);
-        assert!(
-            kept.iter()
-                .any(|vector| vector.count > 0 && vector.hits.is_empty())
-        );
+        assert!(kept.iter().any(|vector| vector.count > 0 && vector.hits.is_empty()));
     }
 
     #[test]
@@ -263,12 +200,7 @@ mod tests {
             self.cpu.info()
         }
 
-        fn scan(
-            &mut self,
-            scan: &Scan,
-            nonces: Nonces,
-            hits: &mut Vec<u32>,
-        ) -> Result<(), DeviceError> {
+        fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
             self.cpu.scan(scan, nonces, hits)?;
             (self.tamper)(hits);
             Ok(())
@@ -276,21 +208,13 @@ mod tests {
     }
 
     fn failure(tamper: impl FnMut(&mut Vec<u32>) + Send) -> String {
-        self_test(&mut Tampered {
-            cpu: Cpu::new(None),
-            tamper,
-        })
-        .unwrap_err()
-        .to_string()
+        self_test(&mut Tampered { cpu: Cpu::new(None), tamper }).unwrap_err().to_string()
     }
 
     #[test]
     fn a_device_that_drops_a_nonce_fails() {
         let message = failure(|hits| hits.truncate(hits.len().saturating_sub(1)));
-        assert_eq!(
-            message,
-            "self-test vector \"genesis block\": expected 1 nonces [2083236893], found 0 nonces []"
-        );
+        assert_eq!(message, "self-test vector \"genesis block\": expected 1 nonces [2083236893], found 0 nonces []");
     }
 
     #[test]
@@ -300,10 +224,7 @@ mod tests {
                 hits.push(7);
             }
         });
-        assert_eq!(
-            message,
-            "self-test vector \"no nonce\": expected 0 nonces [], found 1 nonces [7]"
-        );
+        assert_eq!(message, "self-test vector \"no nonce\": expected 0 nonces [], found 1 nonces [7]");
     }
 
     #[test]

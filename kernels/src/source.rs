@@ -12,8 +12,5 @@ pub struct Source {
 /// The scan of kind `hash`.
 pub const SHA256D: Source = Source {
     entry: "sha256d_scan",
-    text: concat!(
-        include_str!("../device/dialect.h"),
-        include_str!("../device/sha256d.cl")
-    ),
+    text: concat!(include_str!("../device/dialect.h"), include_str!("../device/sha256d.cl")),
 };

@@ -42,15 +42,8 @@ fn each_device(mut check: impl FnMut(&mut dyn Device)) {
 fn agrees(device: &mut dyn Device, scan: &Scan, nonces: Nonces) {
     let mut found = vec![1, 2, 3];
     device.scan(scan, nonces, &mut found).unwrap();
-    let expected: Vec<u32> = [1, 2, 3]
-        .into_iter()
-        .chain(nonces.iter().filter(|nonce| scan.meets(*nonce)))
-        .collect();
-    assert!(
-        found == expected,
-        "{}: {scan:?} {nonces:?}",
-        device.info().id()
-    );
+    let expected: Vec<u32> = [1, 2, 3].into_iter().chain(nonces.iter().filter(|nonce| scan.meets(*nonce))).collect();
+    assert!(found == expected, "{}: {scan:?} {nonces:?}", device.info().id());
 }
 
 #[test]
@@ -84,11 +77,7 @@ fn no_hit_is_lost_when_more_are_found_than_a_device_can_report_at_once() {
                 let nonces = Nonces::new(start, u64::from(count)).unwrap();
                 let mut found = Vec::new();
                 device.scan(&everything, nonces, &mut found).unwrap();
-                assert!(
-                    found.iter().copied().eq(nonces.iter()),
-                    "{}: {nonces:?}",
-                    device.info().id()
-                );
+                assert!(found.iter().copied().eq(nonces.iter()), "{}: {nonces:?}", device.info().id());
             }
         }
     });
@@ -107,13 +96,7 @@ fn the_genesis_block_is_found_in_a_long_scan() {
     let scan = Scan::new(&header, target);
     each_device(|device| {
         let mut found = Vec::new();
-        device
-            .scan(
-                &scan,
-                Nonces::new(2_083_236_893 - 1_000_000, 2_000_000).unwrap(),
-                &mut found,
-            )
-            .unwrap();
+        device.scan(&scan, Nonces::new(2_083_236_893 - 1_000_000, 2_000_000).unwrap(), &mut found).unwrap();
         assert_eq!(found, [2_083_236_893]);
     });
 }

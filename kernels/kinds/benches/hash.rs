@@ -10,22 +10,13 @@ const RUNS: usize = 5;
 const SLICE: u64 = 1 << 18;
 
 fn main() {
-    let seconds = std::env::args()
-        .skip(1)
-        .find_map(|arg| arg.parse().ok())
-        .unwrap_or(1.0);
+    let seconds = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1.0);
     let scan = Scan::new(&[0x5a; 80], [0; 32]);
     for path in Path::available() {
-        let mut rates: Vec<f64> = (0..RUNS)
-            .map(|_| run(path, &scan, Duration::from_secs_f64(seconds)))
-            .collect();
+        let mut rates: Vec<f64> = (0..RUNS).map(|_| run(path, &scan, Duration::from_secs_f64(seconds))).collect();
         let runs: Vec<String> = rates.iter().map(|rate| format!("{rate:.2}")).collect();
         rates.sort_by(f64::total_cmp);
-        println!(
-            "{path:9} {:6.2} MH/s median of {}",
-            rates[RUNS / 2],
-            runs.join(" ")
-        );
+        println!("{path:9} {:6.2} MH/s median of {}", rates[RUNS / 2], runs.join(" "));
     }
 }
 

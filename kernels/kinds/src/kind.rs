@@ -58,9 +58,6 @@ mod tests {
             assert_eq!(kind.name().parse(), Ok(*kind));
         }
         let error = "Hash".parse::<Kind>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown kind \"Hash\": expected one of hash"
-        );
+        assert_eq!(error.to_string(), "unknown kind \"Hash\": expected one of hash");
     }
 }

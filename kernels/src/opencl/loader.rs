@@ -65,9 +65,7 @@ fn open_any() -> Result<Library, LoadError> {
             Err(error) => first_failure = first_failure.or(Some(error)),
         }
     }
-    Err(LoadError::NotFound(
-        first_failure.expect("at least one name was tried"),
-    ))
+    Err(LoadError::NotFound(first_failure.expect("at least one name was tried")))
 }
 
 /// What the table holds until it is filled, and for functions that the library lacks and that we never call.

@@ -353,16 +353,21 @@ impl<L: Listener> Writer<L> {
     }
 
     fn commit(&mut self, group: Group) -> Result<(), String> {
-        if !group.entries.is_empty() {
+        let entered = !group.entries.is_empty();
+        let mut took = Duration::ZERO;
+        if entered {
             let started = Instant::now();
             append(&mut self.journal, &group.entries).map_err(|error| error.to_string())?;
-            let took = started.elapsed();
+            took = started.elapsed();
             let keys = self.state.take_dirty();
             self.store.apply(&self.state, &keys, self.journal.end()).map_err(|error| error.to_string())?;
-            self.tell(&group.entries, took);
         }
+        // Who asked hears of it before anybody else does.
         for (reply, outcome) in group.replies {
             answer(reply, outcome);
+        }
+        if entered {
+            self.tell(&group.entries, took);
         }
         if Instant::now() >= self.checkpoint_at {
             self.store.checkpoint().map_err(|error| error.to_string())?;

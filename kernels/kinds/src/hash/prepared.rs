@@ -45,9 +45,7 @@ impl Prepared {
             round(&mut state, k.wrapping_add(w));
         }
         let w16 = small_sigma0(w1).wrapping_add(w0);
-        let w17 = small_sigma1(640)
-            .wrapping_add(small_sigma0(w2))
-            .wrapping_add(w1);
+        let w17 = small_sigma1(640).wrapping_add(small_sigma0(w2)).wrapping_add(w1);
         Self {
             midstate,
             after_round_3: state,

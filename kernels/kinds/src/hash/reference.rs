@@ -2,16 +2,8 @@
 //! must agree with. It is written to be read, not to be fast.
 
 /// The initial state (FIPS 180-4, 5.3.3).
-pub const INITIAL: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
+pub const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The round constants (FIPS 180-4, 4.2.2).
 #[rustfmt::skip]
@@ -87,10 +79,7 @@ pub fn round(state: &mut [u32; 8], kw: u32) {
     let [a, b, c, d, e, f, g, h] = *state;
     let choice = (e & f) ^ (!e & g);
     let majority = (a & b) ^ (a & c) ^ (b & c);
-    let t1 = h
-        .wrapping_add(big_sigma1(e))
-        .wrapping_add(choice)
-        .wrapping_add(kw);
+    let t1 = h.wrapping_add(big_sigma1(e)).wrapping_add(choice).wrapping_add(kw);
     let t2 = big_sigma0(a).wrapping_add(majority);
     *state = [t1.wrapping_add(t2), a, b, c, d.wrapping_add(t1), e, f, g];
 }
@@ -129,11 +118,7 @@ mod tests {
             let data: Vec<u8> = (0..length).map(|_| random.byte()).collect();
             let once = Sha256::digest(&data);
             assert_eq!(sha256(&data)[..], once[..], "length {length}");
-            assert_eq!(
-                sha256d(&data)[..],
-                Sha256::digest(once)[..],
-                "length {length}"
-            );
+            assert_eq!(sha256d(&data)[..], Sha256::digest(once)[..], "length {length}");
         }
     }
 }

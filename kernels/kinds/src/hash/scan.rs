@@ -20,18 +20,12 @@ impl Scan {
     /// The search over the nonces of `header`; the nonce bytes that it holds do not matter.
     #[must_use]
     pub fn new(header: &[u8; HEADER_BYTES], target_be: [u8; 32]) -> Self {
-        let (first, rest) = header
-            .split_first_chunk::<64>()
-            .expect("64 is less than 80");
+        let (first, rest) = header.split_first_chunk::<64>().expect("64 is less than 80");
         let mut midstate = INITIAL;
         compress(&mut midstate, &words(first));
         let (tail, _) = rest.as_chunks::<4>();
         let tail = [tail[0], tail[1], tail[2]].map(u32::from_be_bytes);
-        Self {
-            midstate,
-            tail,
-            target: target_be,
-        }
+        Self { midstate, tail, target: target_be }
     }
 
     /// SHA-256's state after the first 64 bytes of the header.
@@ -97,10 +91,7 @@ pub struct NonceRangeError {
 
 impl Nonces {
     /// Every nonce there is.
-    pub const ALL: Self = Self {
-        start: 0,
-        count: 1 << 32,
-    };
+    pub const ALL: Self = Self { start: 0, count: 1 << 32 };
 
     /// `count` nonces from `start` on.
     ///
@@ -137,16 +128,7 @@ impl Nonces {
         let count = count.min(self.count);
         // An empty rest may begin at 2^32, which is no nonce; where an empty range starts does not matter.
         let middle = u32::try_from(u64::from(self.start) + count).unwrap_or(self.start);
-        (
-            Self {
-                start: self.start,
-                count,
-            },
-            Self {
-                start: middle,
-                count: self.count - count,
-            },
-        )
+        (Self { start: self.start, count }, Self { start: middle, count: self.count - count })
     }
 
     /// The range cut in order into pieces of `size` nonces, the last one smaller if need be.
@@ -174,9 +156,7 @@ impl Nonces {
 
     /// Each nonce, in order.
     pub fn iter(self) -> impl Iterator<Item = u32> {
-        (self.start..=u32::MAX)
-            .zip(0..self.count)
-            .map(|(nonce, _)| nonce)
+        (self.start..=u32::MAX).zip(0..self.count).map(|(nonce, _)| nonce)
     }
 }
 
@@ -204,10 +184,7 @@ mod tests {
     fn genesis_block_meets_its_target() {
         let hash = genesis().header_hash(GENESIS_NONCE);
         let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            hex,
-            "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
-        );
+        assert_eq!(hex, "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f");
         assert!(genesis().meets(GENESIS_NONCE));
         assert!(!genesis().meets(GENESIS_NONCE + 1));
     }
@@ -224,18 +201,9 @@ mod tests {
 
     #[test]
     fn ranges_end_at_the_last_nonce() {
-        assert_eq!(
-            Nonces::new(u32::MAX, 1).unwrap().iter().collect::<Vec<_>>(),
-            [u32::MAX]
-        );
+        assert_eq!(Nonces::new(u32::MAX, 1).unwrap().iter().collect::<Vec<_>>(), [u32::MAX]);
         assert!(Nonces::new(0, 1 << 32).is_ok());
-        assert_eq!(
-            Nonces::new(1, 1 << 32),
-            Err(NonceRangeError {
-                start: 1,
-                count: 1 << 32
-            })
-        );
+        assert_eq!(Nonces::new(1, 1 << 32), Err(NonceRangeError { start: 1, count: 1 << 32 }));
         assert!(Nonces::new(u32::MAX, u64::MAX).is_err());
         assert!(Nonces::new(u32::MAX, 0).unwrap().iter().next().is_none());
     }

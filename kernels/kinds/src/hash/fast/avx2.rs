@@ -2,9 +2,9 @@
 #![allow(unsafe_code)] // CPU intrinsics
 
 use std::arch::x86_64::{
-    __m256i, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi32,
-    _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi32,
-    _mm256_setzero_si256, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_xor_si256,
+    __m256i, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_movemask_ps,
+    _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_slli_epi32, _mm256_srli_epi32,
+    _mm256_xor_si256,
 };
 
 use super::in_groups;
@@ -25,16 +25,7 @@ pub(super) fn candidates(fixed: &Prepared, nonces: Nonces, on_candidate: &mut dy
 fn candidates_avx2(fixed: &Prepared, nonces: Nonces, on_candidate: &mut dyn FnMut(u32)) {
     in_groups::<8>(nonces, on_candidate, |first| {
         let n = |lane: u32| first.wrapping_add(lane).swap_bytes().cast_signed();
-        let nonce = Eight(_mm256_setr_epi32(
-            n(0),
-            n(1),
-            n(2),
-            n(3),
-            n(4),
-            n(5),
-            n(6),
-            n(7),
-        ));
+        let nonce = Eight(_mm256_setr_epi32(n(0), n(1), n(2), n(3), n(4), n(5), n(6), n(7)));
         let Eight(words) = last_state_word(fixed, nonce).and(Eight::splat(fixed.filter));
         let passing = _mm256_cmpeq_epi32(words, _mm256_setzero_si256());
         _mm256_movemask_ps(_mm256_castsi256_ps(passing)).cast_unsigned()
@@ -76,11 +67,6 @@ impl Lanes for Eight {
     #[inline(always)]
     fn rotate_right<const RIGHT: i32, const LEFT: i32>(self) -> Self {
         // SAFETY: see above.
-        Self(unsafe {
-            _mm256_or_si256(
-                _mm256_srli_epi32::<RIGHT>(self.0),
-                _mm256_slli_epi32::<LEFT>(self.0),
-            )
-        })
+        Self(unsafe { _mm256_or_si256(_mm256_srli_epi32::<RIGHT>(self.0), _mm256_slli_epi32::<LEFT>(self.0)) })
     }
 }

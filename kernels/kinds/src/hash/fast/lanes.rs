@@ -19,30 +19,22 @@ pub(super) trait Lanes: Copy {
 
 #[inline(always)]
 fn big_sigma0<L: Lanes>(x: L) -> L {
-    x.rotate_right::<2, 30>()
-        .xor(x.rotate_right::<13, 19>())
-        .xor(x.rotate_right::<22, 10>())
+    x.rotate_right::<2, 30>().xor(x.rotate_right::<13, 19>()).xor(x.rotate_right::<22, 10>())
 }
 
 #[inline(always)]
 fn big_sigma1<L: Lanes>(x: L) -> L {
-    x.rotate_right::<6, 26>()
-        .xor(x.rotate_right::<11, 21>())
-        .xor(x.rotate_right::<25, 7>())
+    x.rotate_right::<6, 26>().xor(x.rotate_right::<11, 21>()).xor(x.rotate_right::<25, 7>())
 }
 
 #[inline(always)]
 fn small_sigma0<L: Lanes>(x: L) -> L {
-    x.rotate_right::<7, 25>()
-        .xor(x.rotate_right::<18, 14>())
-        .xor(x.shift_right::<3>())
+    x.rotate_right::<7, 25>().xor(x.rotate_right::<18, 14>()).xor(x.shift_right::<3>())
 }
 
 #[inline(always)]
 fn small_sigma1<L: Lanes>(x: L) -> L {
-    x.rotate_right::<17, 15>()
-        .xor(x.rotate_right::<19, 13>())
-        .xor(x.shift_right::<10>())
+    x.rotate_right::<17, 15>().xor(x.rotate_right::<19, 13>()).xor(x.shift_right::<10>())
 }
 
 /// The eight working variables, and `a ^ b` of the last round, which is `b ^ c` of the next.
@@ -54,10 +46,7 @@ struct Working<L> {
 impl<L: Lanes> Working<L> {
     #[inline(always)]
     fn new(v: [L; 8]) -> Self {
-        Self {
-            v,
-            b_xor_c: v[1].xor(v[2]),
-        }
+        Self { v, b_xor_c: v[1].xor(v[2]) }
     }
 
     /// The first half of a round: the sum that goes into both `a` and `e`.
@@ -75,16 +64,7 @@ impl<L: Lanes> Working<L> {
         let a_xor_b = a.xor(b);
         let majority = b.xor(a_xor_b.and(self.b_xor_c));
         self.b_xor_c = a_xor_b;
-        self.v = [
-            t1.add(big_sigma0(a)).add(majority),
-            a,
-            b,
-            c,
-            d.add(t1),
-            e,
-            f,
-            g,
-        ];
+        self.v = [t1.add(big_sigma0(a)).add(majority), a, b, c, d.add(t1), e, f, g];
     }
 
     /// A round whose `a` nobody will read.
@@ -157,14 +137,8 @@ pub(super) fn last_state_word<L: Lanes>(fixed: &Prepared, nonce: L) -> L {
     w[19] = small_sigma1(w[17]).add(small_sigma0(w[4])).add(w[3]);
     w[20] = small_sigma1(w[18]).add(small_sigma0(w[5])).add(w[4]);
     w[21] = small_sigma1(w[19]).add(small_sigma0(w[6])).add(w[5]);
-    w[22] = small_sigma1(w[20])
-        .add(w[15])
-        .add(small_sigma0(w[7]))
-        .add(w[6]);
-    w[23] = small_sigma1(w[21])
-        .add(w[16])
-        .add(small_sigma0(w[8]))
-        .add(w[7]);
+    w[22] = small_sigma1(w[20]).add(w[15]).add(small_sigma0(w[7])).add(w[6]);
+    w[23] = small_sigma1(w[21]).add(w[16]).add(small_sigma0(w[8])).add(w[7]);
     w[24] = small_sigma1(w[22]).add(w[17]).add(w[8]);
     w[25] = small_sigma1(w[23]).add(w[18]);
     w[26] = small_sigma1(w[24]).add(w[19]);

@@ -30,19 +30,14 @@ impl Path {
     #[must_use]
     pub fn available() -> Vec<Self> {
         let every = [Self::ShaNi, Self::Avx2, Self::Portable];
-        every
-            .into_iter()
-            .filter(|path| path.is_available())
-            .collect()
+        every.into_iter().filter(|path| path.is_available()).collect()
     }
 
     /// The fastest path that this CPU can take.
     #[must_use]
     pub fn best() -> Self {
         let mut every = [Self::ShaNi, Self::Avx2].into_iter();
-        every
-            .find(|path| path.is_available())
-            .unwrap_or(Self::Portable)
+        every.find(|path| path.is_available()).unwrap_or(Self::Portable)
     }
 
     /// Whether this CPU can take it.
@@ -101,11 +96,7 @@ pub fn scan(scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) {
 /// Walks a range in groups of `WIDTH` nonces. `passing` answers with one bit for each nonce of the group that begins at its
 /// argument; nonces past the end of the range are computed with the last group (they wrap) and dropped.
 #[inline(always)]
-fn in_groups<const WIDTH: u32>(
-    nonces: Nonces,
-    on_candidate: &mut dyn FnMut(u32),
-    mut passing: impl FnMut(u32) -> u32,
-) {
+fn in_groups<const WIDTH: u32>(nonces: Nonces, on_candidate: &mut dyn FnMut(u32), mut passing: impl FnMut(u32) -> u32) {
     let mut first = nonces.start();
     let mut left = nonces.count();
     while left > 0 {
@@ -147,13 +138,9 @@ mod tests {
                 let last = u32::MAX - u32::try_from(count).unwrap().saturating_sub(1);
                 for start in [0, 0x1234_5678, last] {
                     let nonces = Nonces::new(start, count).unwrap();
-                    let expected: Vec<u32> =
-                        nonces.iter().filter(|nonce| scan.meets(*nonce)).collect();
+                    let expected: Vec<u32> = nonces.iter().filter(|nonce| scan.meets(*nonce)).collect();
                     let found = found(path, &scan, nonces);
-                    assert_eq!(
-                        found, expected,
-                        "{path}, seed {seed}, {zero_bits} zero bits, {nonces:?}"
-                    );
+                    assert_eq!(found, expected, "{path}, seed {seed}, {zero_bits} zero bits, {nonces:?}");
                 }
             }
         }

@@ -5,10 +5,10 @@
 #![allow(unsafe_code)] // CPU intrinsics
 
 use std::arch::x86_64::{
-    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_and_si128, _mm_castps_si128, _mm_castsi128_ps,
-    _mm_cmpeq_epi32, _mm_insert_epi32, _mm_movemask_ps, _mm_set1_epi32, _mm_setr_epi32,
-    _mm_setzero_si128, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32,
-    _mm_shuffle_epi32, _mm_shuffle_ps, _mm_unpacklo_epi32, _mm_unpacklo_epi64,
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_and_si128, _mm_castps_si128, _mm_castsi128_ps, _mm_cmpeq_epi32,
+    _mm_insert_epi32, _mm_movemask_ps, _mm_set1_epi32, _mm_setr_epi32, _mm_setzero_si128, _mm_sha256msg1_epu32,
+    _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi32, _mm_shuffle_ps, _mm_unpacklo_epi32,
+    _mm_unpacklo_epi64,
 };
 
 use super::in_groups;
@@ -22,12 +22,7 @@ pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("sha") && is_x86_feature_detected!("avx")
 }
 
-pub(super) fn candidates(
-    scan: &Scan,
-    fixed: &Prepared,
-    nonces: Nonces,
-    on_candidate: &mut dyn FnMut(u32),
-) {
+pub(super) fn candidates(scan: &Scan, fixed: &Prepared, nonces: Nonces, on_candidate: &mut dyn FnMut(u32)) {
     assert!(is_available());
     // SAFETY: the CPU has SHA and AVX (which includes SSE4.1), as just asserted.
     unsafe { candidates_sha(scan, fixed, nonces, on_candidate) }
@@ -48,9 +43,7 @@ fn register(words: [u32; 4]) -> __m128i {
 #[inline]
 #[target_feature(enable = "sha,avx")]
 fn constants(group: usize, words: [u32; 4]) -> __m128i {
-    register(std::array::from_fn(|lane| {
-        K[4 * group + lane].wrapping_add(words[lane])
-    }))
+    register(std::array::from_fn(|lane| K[4 * group + lane].wrapping_add(words[lane])))
 }
 
 /// The working variables of every stream.
@@ -108,33 +101,19 @@ fn next_after(sum: __m128i, young: &Streams, youngest: &Streams) -> Streams {
 }
 
 #[target_feature(enable = "sha,avx")]
-fn candidates_sha(
-    scan: &Scan,
-    fixed: &Prepared,
-    nonces: Nonces,
-    on_candidate: &mut dyn FnMut(u32),
-) {
+fn candidates_sha(scan: &Scan, fixed: &Prepared, nonces: Nonces, on_candidate: &mut dyn FnMut(u32)) {
     let [a, b, c, d, e, f, g, h] = *scan.midstate();
     let middle = (register([f, e, b, a]), register([h, g, d, c]));
     let [t0, t1, t2] = *scan.tail();
     let open = register([t0, t1, t2, 0]);
     // Two rounds turn (c, d, g, h) into the new (a, b, e, f), and the old (a, b, e, f) is the new (c, d, g, h).
-    let after_round_1 = _mm_sha256rnds2_epu32(
-        middle.1,
-        middle.0,
-        _mm_add_epi32(open, constants(0, [0; 4])),
-    );
+    let after_round_1 = _mm_sha256rnds2_epu32(middle.1, middle.0, _mm_add_epi32(open, constants(0, [0; 4])));
     let k2_k3 = register([K[2].wrapping_add(t2), K[3], 0, 0]);
     // The message words 4 to 15 of the header's block are padding.
     let padding = [[0x8000_0000, 0, 0, 0], [0; 4], [0, 0, 0, 640]];
     let w4 = register(padding[0]);
     // Words 16 to 19 less what msg1 makes of the first two registers; words 16 and 17 are known, so msg2 folds too.
-    let with_16 = register([
-        0,
-        small_sigma1(640),
-        small_sigma1(fixed.w16),
-        small_sigma1(fixed.w17),
-    ]);
+    let with_16 = register([0, small_sigma1(640), small_sigma1(fixed.w16), small_sigma1(fixed.w17)]);
     let with_20 = register([0x8000_0000, 0, 640, fixed.w16]);
     let with_28 = register([0, 0, small_sigma0(640), fixed.w31]);
 
@@ -158,10 +137,7 @@ fn candidates_sha(
         }
 
         // The header's second block.
-        let mut state = State {
-            abef: [after_round_1; STREAMS],
-            cdgh: [middle.0; STREAMS],
-        };
+        let mut state = State { abef: [after_round_1; STREAMS], cdgh: [middle.0; STREAMS] };
         for (cdgh, kw) in state.cdgh.iter_mut().zip(kw) {
             *cdgh = _mm_sha256rnds2_epu32(*cdgh, after_round_1, kw);
         }
@@ -215,10 +191,7 @@ fn candidates_sha(
             w0[stream] = _mm_castps_si128(_mm_shuffle_ps::<0b10_11_10_11>(abef, cdgh));
             w4[stream] = _mm_castps_si128(_mm_shuffle_ps::<0b00_01_00_01>(abef, cdgh));
         }
-        state = State {
-            abef: [initial.0; STREAMS],
-            cdgh: [initial.1; STREAMS],
-        };
+        state = State { abef: [initial.0; STREAMS], cdgh: [initial.1; STREAMS] };
         rounds!(0, w0);
         rounds!(1, w4);
         state.rounds([constants(2, [0x8000_0000, 0, 0, 0]); STREAMS]);
@@ -255,10 +228,7 @@ fn candidates_sha(
         for (stream, e) in e.iter_mut().enumerate() {
             *e = _mm_sha256rnds2_epu32(*e, state.abef[stream], w60[stream]);
         }
-        let e = _mm_unpacklo_epi64(
-            _mm_unpacklo_epi32(e[0], e[1]),
-            _mm_unpacklo_epi32(e[2], e[3]),
-        );
+        let e = _mm_unpacklo_epi64(_mm_unpacklo_epi32(e[0], e[1]), _mm_unpacklo_epi32(e[2], e[3]));
         let words = _mm_and_si128(_mm_add_epi32(e, last), filter);
         let passing = _mm_cmpeq_epi32(words, _mm_setzero_si128());
         _mm_movemask_ps(_mm_castsi128_ps(passing)).cast_unsigned()

@@ -1,0 +1,10 @@
+//! End-to-end tests: the programs as users run them, over real sockets and real files.
+
+mod api;
+mod crash;
+mod endings;
+mod jobs;
+mod peers;
+mod restart;
+mod stratum;
+mod vectors;

@@ -1,0 +1,138 @@
+//! The HTTP side: an operator, a sponsor with its key, and anyone else.
+
+use serde_json::{Value, json};
+use ureq::Agent;
+
+use crate::pool::Pool;
+use crate::wait_for;
+
+/// An answer: status and JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Its content type.
+    pub content_type: String,
+    /// The body, null where it is not JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body of a success.
+    ///
+    /// # Panics
+    /// It is none.
+    pub fn ok(self) -> Value {
+        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.body);
+        self.body
+    }
+}
+
+/// A client of the API, with or without a key.
+#[derive(Debug, Clone)]
+pub struct Api {
+    agent: Agent,
+    base: String,
+    key: Option<String>,
+}
+
+impl Api {
+    /// Someone without a key.
+    #[must_use]
+    pub fn anyone(pool: &Pool) -> Api {
+        let agent = Agent::new_with_config(Agent::config_builder().http_status_as_error(false).build());
+        Api { agent, base: format!("http://{}", pool.http), key: None }
+    }
+
+    /// The operator.
+    #[must_use]
+    pub fn admin(pool: &Pool) -> Api {
+        Api::anyone(pool).with_key(&pool.admin)
+    }
+
+    /// The same with another key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Api {
+        Api { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    /// The same at a pool that was started anew.
+    #[must_use]
+    pub fn at(&self, pool: &Pool) -> Api {
+        Api { base: format!("http://{}", pool.http), ..self.clone() }
+    }
+
+    /// Sends a request with these extra headers; a string body goes as it is.
+    ///
+    /// # Panics
+    /// There is no answer.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(key) = &self.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let bytes = match body {
+            None => Vec::new(),
+            Some(Value::String(raw)) => raw.clone().into_bytes(),
+            Some(json) => json.to_string().into_bytes(),
+        };
+        let request = request.body(bytes).expect("a request of a test is well-formed");
+        let mut response = self.agent.run(request).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        let text = response.body_mut().read_to_string().unwrap_or_default();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status: response.status().as_u16(), content_type, body }
+    }
+
+    /// GET of a path under `/api/v1`.
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", &format!("/api/v1{path}"), &[], None)
+    }
+
+    /// POST of JSON to a path under `/api/v1`.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", &format!("/api/v1{path}"), &[("content-type", "application/json")], Some(body))
+    }
+
+    /// POST of JSON with an idempotency key.
+    pub fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        self.send("POST", &format!("/api/v1{path}"), &headers, Some(body))
+    }
+
+    /// DELETE of a path under `/api/v1`.
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", &format!("/api/v1{path}"), &[], None)
+    }
+
+    /// Creates a sponsor with money and gives its client.
+    pub fn funded_sponsor(&self, name: &str, amount: u64) -> Api {
+        let created = self.post("/admin/sponsors", &json!({"name": name})).ok();
+        let reference = format!("first of {name}");
+        let deposit = json!({"sponsor": name, "asset": "CREDIT", "amount": amount, "reference": reference});
+        self.post("/admin/deposits", &deposit).ok();
+        self.with_key(created["key"].as_str().expect("a key"))
+    }
+
+    /// Submits a job and gives its id.
+    ///
+    /// # Panics
+    /// It is not taken.
+    pub fn submit(&self, job: &Value) -> String {
+        let answer = self.post("/jobs", job);
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.body["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Waits until a job is in this state; gives the job.
+    pub fn wait_for_state(&self, job: &str, state: &str) -> Value {
+        wait_for(&format!("{job} to be {state}"), || {
+            let view = self.get(&format!("/jobs/{job}")).ok();
+            (view["state"] == state).then_some(view)
+        })
+    }
+}
