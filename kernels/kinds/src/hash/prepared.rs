@@ -1,0 +1,104 @@
+//! What of SHA-256d of a header does not depend on the nonce, worked out once a header instead of once a hash.
+//!
+//! The header's second block holds, as words: 0..=2 the tail, 3 the nonce (its bytes swapped), 4 the padding's first bit,
+//! 5..=14 zero, 15 the length 640. So rounds 0 to 2 are fixed, round 3 is fixed but for one addition, the schedule's words
+//! 16 and 17 are fixed, and several later ones partly.
+//!
+//! In the second hash the last state word is known early: it is the `e` that round 60 makes, three rounds before the end.
+//! It holds the hash's most significant bytes, so most nonces are decided there.
+
+use super::Scan;
+use super::reference::{INITIAL, K, round, small_sigma0, small_sigma1};
+
+/// A scan's constants, as the fast paths and the device kernels take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// The state that the first block leaves, added after the second block's rounds.
+    pub midstate: [u32; 8],
+    /// The state after round 3, where `a` (word 0) and `e` (word 4) still lack the nonce word as a summand.
+    pub after_round_3: [u32; 8],
+    /// Schedule word 16.
+    pub w16: u32,
+    /// Schedule word 17.
+    pub w17: u32,
+    /// Schedule word 18 without the small sigma 0 of the nonce word.
+    pub w18: u32,
+    /// Schedule word 19 without the nonce word.
+    pub w19: u32,
+    /// The fixed part of schedule word 31.
+    pub w31: u32,
+    /// The fixed part of schedule word 32.
+    pub w32: u32,
+    /// A hash can be a hit only if its last state word has none of these bits: they are the target's leading zeros.
+    /// For a target with a zero top word this decides that word exactly; for easier targets it never misses.
+    pub filter: u32,
+}
+
+impl Prepared {
+    /// Works out the constants of `scan`.
+    #[must_use]
+    pub fn new(scan: &Scan) -> Self {
+        let midstate = *scan.midstate();
+        let [w0, w1, w2] = *scan.tail();
+        let mut state = midstate;
+        for (k, w) in K.iter().zip([w0, w1, w2, 0]) {
+            round(&mut state, k.wrapping_add(w));
+        }
+        let w16 = small_sigma0(w1).wrapping_add(w0);
+        let w17 = small_sigma1(640)
+            .wrapping_add(small_sigma0(w2))
+            .wrapping_add(w1);
+        Self {
+            midstate,
+            after_round_3: state,
+            w16,
+            w17,
+            w18: small_sigma1(w16).wrapping_add(w2),
+            w19: small_sigma1(w17).wrapping_add(small_sigma0(0x8000_0000)),
+            w31: small_sigma0(w16).wrapping_add(640),
+            w32: small_sigma0(w17).wrapping_add(w16),
+            filter: filter(scan.target()),
+        }
+    }
+
+    /// Whether the hash with this last state word can be a hit.
+    #[must_use]
+    pub const fn passes(&self, last_state_word: u32) -> bool {
+        last_state_word & self.filter == 0
+    }
+
+    /// The last state word of the second hash: the four most significant bytes of `hash`, which is big-endian.
+    #[must_use]
+    pub const fn last_state_word(hash: &[u8; 32]) -> u32 {
+        u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]])
+    }
+
+    /// What `e` after round 60 of the second hash still lacks to be the last state word.
+    pub const LAST: u32 = INITIAL[7];
+}
+
+fn filter(target: &[u8; 32]) -> u32 {
+    let top = u32::from_be_bytes([target[0], target[1], target[2], target[3]]);
+    let leading_zeros = u32::MAX.checked_shr(top.leading_zeros());
+    // The state's words are stored big-endian in the digest, which is then read backwards.
+    (!leading_zeros.unwrap_or(0)).swap_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_is_the_targets_leading_zeros() {
+        let with_top = |top: u32| {
+            let mut target = [0xff; 32];
+            target[..4].copy_from_slice(&top.to_be_bytes());
+            filter(&target)
+        };
+        assert_eq!(with_top(u32::MAX), 0);
+        assert_eq!(with_top(0x7fff_ffff), 0x0000_0080);
+        assert_eq!(with_top(0x0000_8000), 0x0000_ffff);
+        assert_eq!(with_top(1), 0xfeff_ffff);
+        assert_eq!(with_top(0), u32::MAX);
+    }
+}

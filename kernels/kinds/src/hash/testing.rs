@@ -1,0 +1,55 @@
+//! What the tests of this kind share: a seeded generator and the genesis block of Bitcoin.
+
+use super::Scan;
+
+/// SplitMix64: small, seeded, the same everywhere.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) const fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) const fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
+    }
+
+    pub(crate) fn header(&mut self) -> [u8; 80] {
+        std::array::from_fn(|_| self.byte())
+    }
+
+    /// A target with about `zero_bits` leading zeros and random bits after them.
+    pub(crate) fn target(&mut self, zero_bits: usize) -> [u8; 32] {
+        let mut target: [u8; 32] = std::array::from_fn(|_| self.byte());
+        for bit in 0..zero_bits {
+            target[bit / 8] &= !(0x80 >> (bit % 8));
+        }
+        target
+    }
+}
+
+/// The nonce that the genesis block's header carries.
+pub(crate) const GENESIS_NONCE: u32 = 2_083_236_893;
+
+/// The genesis block's header (its nonce is of no account) with the target that its bits 1d00ffff stand for.
+pub(crate) fn genesis() -> Scan {
+    let mut header = [0; 80];
+    header[0] = 1;
+    let root = "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a";
+    for (byte, pair) in header[36..68].iter_mut().zip(root.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    }
+    header[68..72].copy_from_slice(&1_231_006_505_u32.to_le_bytes());
+    header[72..76].copy_from_slice(&0x1d00_ffff_u32.to_le_bytes());
+    let mut target = [0; 32];
+    target[4..6].copy_from_slice(&[0xff, 0xff]);
+    Scan::new(&header, target)
+}
