@@ -3,3 +3,4 @@
 //! Rules are pure and take `now`; sockets and threads stand around them.
 
 pub mod url;
+pub mod work;
