@@ -2,5 +2,6 @@
 //!
 //! Rules are pure and take `now`; sockets and threads stand around them.
 
+pub mod session;
 pub mod url;
 pub mod work;
