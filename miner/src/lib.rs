@@ -2,6 +2,7 @@
 //!
 //! Rules are pure and take `now`; sockets and threads stand around them.
 
+pub mod rate;
 pub mod session;
 pub mod url;
 pub mod work;
