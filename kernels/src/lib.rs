@@ -1,1 +1,19 @@
-//! Lode.
+//! Device kernels and the backends that run them.
+//!
+//! [`discover`] finds the devices that a user selected; each is a [`Device`], whatever runs it. [`self_test`] decides
+//! whether a device may be given work. `device/` holds the kernels' sources, `vectors/` what they must reproduce.
+
+pub mod backend;
+pub mod cpu;
+mod cuda;
+pub mod discover;
+pub mod measure;
+pub mod opencl;
+mod selftest;
+pub mod source;
+
+pub use backend::{Backend, Device, DeviceError, DeviceInfo};
+pub use discover::{
+    Absent, Discovery, PassedOver, SelectError, Selector, UnknownSelector, discover,
+};
+pub use selftest::{SelfTestFailure, self_test};

@@ -1,0 +1,78 @@
+// The words in which every kernel is written, for OpenCL C 1.2 and for CUDA (NVRTC). A kernel's source is this file and
+// then the kernel's, as one string; no include path is needed. VEC (1, 2, 4 or 8) is how many lanes a UVEC holds; it is
+// given as a compiler option and must be 1 under CUDA.
+
+#ifndef VEC
+#define VEC 1
+#endif
+
+#ifdef __CUDACC__
+
+#if VEC != 1
+#error "CUDA has no integer vectors to compute with: VEC must be 1"
+#endif
+typedef unsigned int u32;
+typedef unsigned long long u64;
+#define KERNEL extern "C" __global__ void
+#define DEVICE static __device__ __forceinline__
+#define GLOBAL
+#define CONSTANT __constant__ const
+#define GID0() ((u32)(blockIdx.x * blockDim.x + threadIdx.x))
+#define ATOMIC_INC(address) atomicAdd((address), 1u)
+#define ROTR32(x, n) __funnelshift_r((x), (x), (n))
+#define BSWAP32(x) __byte_perm((x), 0u, 0x0123u)
+// The compiler makes one LOP3 of either.
+#define CHOOSE(e, f, g) ((g) ^ ((e) & ((f) ^ (g))))
+#define MAJORITY(a, b, c) (((a) & (b)) | ((c) & ((a) | (b))))
+
+#else // OpenCL
+
+typedef uint u32;
+typedef ulong u64;
+#define KERNEL __kernel void
+#define DEVICE static inline
+#define GLOBAL __global
+#define CONSTANT __constant
+#define GID0() ((u32)get_global_id(0))
+#define ATOMIC_INC(address) atomic_inc((volatile __global u32 *)(address))
+#define ROTR32(x, n) rotate((x), (UVEC)(32u - (n)))
+#define BSWAP32(x) (rotate((x) & (UVEC)(0x00ff00ffu), (UVEC)(24u)) | rotate((x) & (UVEC)(0xff00ff00u), (UVEC)(8u)))
+#if VEC == 1
+#define CHOOSE(e, f, g) bitselect((g), (f), (e))
+#define MAJORITY(a, b, c) bitselect((a), (c), (a) ^ (b))
+#else
+#define CHOOSE(e, f, g) ((g) ^ ((e) & ((f) ^ (g))))
+#endif
+
+#endif
+
+// UVEC: VEC lanes of u32. SPLAT: one value in every lane. LANE_NUMBERS: 0, 1, ... ANY: whether any lane of a comparison
+// holds. EACH_LANE(F, x): F(x of lane i, i) for every lane.
+#if VEC == 1
+typedef u32 UVEC;
+#define SPLAT(x) (x)
+#define LANE_NUMBERS 0u
+#define ANY(comparison) (comparison)
+#define EACH_LANE(F, x) F(x, 0u)
+#elif VEC == 2
+typedef uint2 UVEC;
+#define SPLAT(x) ((UVEC)(x))
+#define LANE_NUMBERS ((UVEC)(0, 1))
+#define ANY(comparison) any(comparison)
+#define EACH_LANE(F, x) F((x).s0, 0u) F((x).s1, 1u)
+#elif VEC == 4
+typedef uint4 UVEC;
+#define SPLAT(x) ((UVEC)(x))
+#define LANE_NUMBERS ((UVEC)(0, 1, 2, 3))
+#define ANY(comparison) any(comparison)
+#define EACH_LANE(F, x) F((x).s0, 0u) F((x).s1, 1u) F((x).s2, 2u) F((x).s3, 3u)
+#elif VEC == 8
+typedef uint8 UVEC;
+#define SPLAT(x) ((UVEC)(x))
+#define LANE_NUMBERS ((UVEC)(0, 1, 2, 3, 4, 5, 6, 7))
+#define ANY(comparison) any(comparison)
+#define EACH_LANE(F, x)                                                                                                \
+    F((x).s0, 0u) F((x).s1, 1u) F((x).s2, 2u) F((x).s3, 3u) F((x).s4, 4u) F((x).s5, 5u) F((x).s6, 6u) F((x).s7, 7u)
+#else
+#error "VEC must be 1, 2, 4 or 8"
+#endif

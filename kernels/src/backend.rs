@@ -1,0 +1,108 @@
+//! What a device is to the rest of Lode, whatever runs it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use lode_kinds::hash::{Nonces, Scan};
+use serde::Serialize;
+
+/// What runs a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// NVIDIA's driver.
+    Cuda,
+    /// Any OpenCL 1.2 driver.
+    OpenCl,
+    /// This program's own threads.
+    Cpu,
+}
+
+impl Backend {
+    /// Every backend, in the order in which devices are listed.
+    pub const ALL: [Self; 3] = [Self::Cuda, Self::OpenCl, Self::Cpu];
+
+    /// The name used in device ids and selectors.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cuda => "cuda",
+            Self::OpenCl => "opencl",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL
+            .into_iter()
+            .find(|backend| backend.name() == name)
+            .ok_or(())
+    }
+}
+
+/// What is known of a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeviceInfo {
+    /// What runs it.
+    pub backend: Backend,
+    /// Its place among the backend's devices, from 0.
+    pub index: u32,
+    /// Its maker's name for it.
+    pub name: String,
+    /// Its memory, where the driver tells.
+    pub memory_bytes: Option<u64>,
+    /// Its compute units: multiprocessors, or threads of a CPU.
+    pub compute_units: u32,
+    /// What drives it, with its version.
+    pub driver: String,
+    /// Whether it computes on the host's cores, which other such devices share.
+    pub is_cpu: bool,
+}
+
+impl DeviceInfo {
+    /// The name by which people select it: `opencl:0`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.backend, self.index)
+    }
+}
+
+/// A device failed. It should be closed, and may be opened anew.
+#[derive(Debug, thiserror::Error)]
+#[error("{device}: {reason}")]
+pub struct DeviceError {
+    /// The device's id.
+    pub device: String,
+    /// What its driver says.
+    pub reason: String,
+}
+
+/// An open device, used from one thread at a time.
+pub trait Device: Send {
+    /// What is known of it.
+    fn info(&self) -> &DeviceInfo;
+
+    /// Appends to `hits` every nonce of the range whose hash does not exceed the target, in order, and nothing else: each
+    /// was rechecked on the host. Blocks until done, so the range should be as long as the caller is ready to wait; see
+    /// [`crate::measure::Pace`].
+    ///
+    /// # Errors
+    /// When the device fails; what `hits` holds then is true but not complete.
+    fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>)
+    -> Result<(), DeviceError>;
+
+    /// How many nonces it reported, since it was opened, that its host's recheck refuted. A sound device has none.
+    fn hardware_errors(&self) -> u64 {
+        0
+    }
+}

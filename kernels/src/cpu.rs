@@ -1,0 +1,96 @@
+//! The CPU backend: all cores as one device, each on the fastest path that the CPU has.
+
+use std::num::NonZero;
+use std::thread;
+
+use lode_kinds::hash::fast::Path;
+use lode_kinds::hash::{Nonces, Scan};
+
+use crate::backend::{Backend, Device, DeviceError, DeviceInfo};
+
+/// Below this many nonces starting a thread costs more than it saves.
+const NONCES_PER_THREAD_MIN: u64 = 1 << 14;
+
+/// The host's cores.
+#[derive(Debug)]
+pub struct Cpu {
+    info: DeviceInfo,
+    threads: NonZero<u32>,
+    path: Path,
+}
+
+impl Cpu {
+    /// The device that hashes on `threads` threads; `None` means as many as there are cores to run on.
+    #[must_use]
+    pub fn new(threads: Option<NonZero<u32>>) -> Self {
+        let cores = || {
+            thread::available_parallelism()
+                .ok()
+                .and_then(|cores| NonZero::<u32>::try_from(cores).ok())
+        };
+        let threads = threads.or_else(cores).unwrap_or(NonZero::<u32>::MIN);
+        let path = Path::best();
+        let info = DeviceInfo {
+            backend: Backend::Cpu,
+            index: 0,
+            name: model_name().unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH)),
+            memory_bytes: None,
+            compute_units: threads.get(),
+            driver: format!("lode {} ({path})", env!("CARGO_PKG_VERSION")),
+            is_cpu: true,
+        };
+        Self {
+            info,
+            threads,
+            path,
+        }
+    }
+}
+
+/// What Linux calls the processor.
+fn model_name() -> Option<String> {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = cpuinfo
+        .lines()
+        .find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+impl Device for Cpu {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn scan(
+        &mut self,
+        scan: &Scan,
+        nonces: Nonces,
+        hits: &mut Vec<u32>,
+    ) -> Result<(), DeviceError> {
+        let threads = u64::from(self.threads.get());
+        let share = nonces.count().div_ceil(threads).max(NONCES_PER_THREAD_MIN);
+        let path = self.path;
+        if share >= nonces.count() {
+            path.scan(scan, nonces, hits);
+            return Ok(());
+        }
+        thread::scope(|scope| {
+            let spawn = |piece: Nonces| {
+                scope.spawn(move || {
+                    let mut found = Vec::new();
+                    path.scan(scan, piece, &mut found);
+                    found
+                })
+            };
+            let running: Vec<_> = nonces.pieces(share).map(spawn).collect();
+            for thread in running {
+                hits.extend(
+                    thread
+                        .join()
+                        .expect("a scan panics only on a bug, which ends the device's thread"),
+                );
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Every device of this machine finds what the reference finds.
+
+use lode_kernels::discover::{Survey, survey};
+use lode_kernels::{Device, self_test};
+use lode_kinds::hash::{Nonces, Scan};
+
+/// SplitMix64, seeded, so that a failure can be repeated.
+struct Random(u64);
+
+impl Random {
+    fn byte(&mut self) -> u8 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)).to_le_bytes()[0]
+    }
+
+    fn scan(&mut self, zero_bits: usize) -> Scan {
+        let header = std::array::from_fn(|_| self.byte());
+        let mut target: [u8; 32] = std::array::from_fn(|_| self.byte());
+        for bit in 0..zero_bits {
+            target[bit / 8] &= !(0x80 >> (bit % 8));
+        }
+        Scan::new(&header, target)
+    }
+}
+
+fn each_device(mut check: impl FnMut(&mut dyn Device)) {
+    let Survey { found, absent } = survey();
+    for absent in absent {
+        println!("SKIPPED {}: {}", absent.backend, absent.reason);
+    }
+    for candidate in found {
+        let id = candidate.info().id();
+        let mut device = candidate.open().unwrap_or_else(|error| panic!("{error}"));
+        println!("checking {id}");
+        check(device.as_mut());
+        assert_eq!(device.hardware_errors(), 0, "{id}");
+    }
+}
+
+fn agrees(device: &mut dyn Device, scan: &Scan, nonces: Nonces) {
+    let mut found = vec![1, 2, 3];
+    device.scan(scan, nonces, &mut found).unwrap();
+    let expected: Vec<u32> = [1, 2, 3]
+        .into_iter()
+        .chain(nonces.iter().filter(|nonce| scan.meets(*nonce)))
+        .collect();
+    assert!(
+        found == expected,
+        "{}: {scan:?} {nonces:?}",
+        device.info().id()
+    );
+}
+
+#[test]
+fn every_device_passes_its_self_test() {
+    each_device(|device| self_test(device).unwrap());
+}
+
+#[test]
+fn every_device_agrees_with_the_reference() {
+    each_device(|device| {
+        let mut random = Random(5);
+        for zero_bits in [0, 1, 5, 8, 9, 16, 31, 32, 33, 256] {
+            let scan = random.scan(zero_bits);
+            for count in [0, 1, 3, 4, 5, 7, 8, 9, 255, 256, 257, 1000] {
+                let last = u32::MAX - (count.max(1) - 1);
+                for start in [0, 0x1234_5678, last] {
+                    agrees(device, &scan, Nonces::new(start, u64::from(count)).unwrap());
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn no_hit_is_lost_when_more_are_found_than_a_device_can_report_at_once() {
+    each_device(|device| {
+        let everything = Scan::new(&[3; 80], [0xff; 32]);
+        for count in [1022, 1023, 1024, 1025, 5000, 70_000] {
+            let last = u32::MAX - (count - 1);
+            for start in [0, last] {
+                let nonces = Nonces::new(start, u64::from(count)).unwrap();
+                let mut found = Vec::new();
+                device.scan(&everything, nonces, &mut found).unwrap();
+                assert!(
+                    found.iter().copied().eq(nonces.iter()),
+                    "{}: {nonces:?}",
+                    device.info().id()
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn the_genesis_block_is_found_in_a_long_scan() {
+    let mut header = [0; 80];
+    header[0] = 1;
+    let root = "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d";
+    for (i, byte) in header[36..76].iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&root[2 * i..2 * i + 2], 16).unwrap();
+    }
+    let mut target = [0; 32];
+    target[4..6].copy_from_slice(&[0xff, 0xff]);
+    let scan = Scan::new(&header, target);
+    each_device(|device| {
+        let mut found = Vec::new();
+        device
+            .scan(
+                &scan,
+                Nonces::new(2_083_236_893 - 1_000_000, 2_000_000).unwrap(),
+                &mut found,
+            )
+            .unwrap();
+        assert_eq!(found, [2_083_236_893]);
+    });
+}
