@@ -255,7 +255,7 @@ pub(crate) mod tests {
     fn time_rolls_only_when_every_extranonce2_is_drawn_and_ends_at_the_bound() {
         let search = Search::new(Arc::new(job(1)), 250);
         let base = search.job.template.ntime;
-        let mut at = |number: u64| {
+        let at = |number: u64| {
             search.drawn.store(number, Ordering::Relaxed);
             search.draw().map(|row| (row.extranonce2[0], row.ntime - base))
         };

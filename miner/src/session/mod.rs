@@ -158,6 +158,12 @@ impl Session {
         expired.filter_map(|(ask, sent)| answer(&ask, sent, now, Verdict::Unanswered)).collect()
     }
 
+    /// Gives up all that is open: the connection is over.
+    pub fn abandon(&mut self, now: Instant) -> Vec<Event> {
+        let all = std::iter::from_fn(|| self.pending.take_any());
+        all.filter_map(|(ask, sent)| answer(&ask, sent, now, Verdict::Unanswered)).collect()
+    }
+
     /// Takes one line of the pool.
     pub fn line(&mut self, line: &[u8], now: Instant) -> Vec<Event> {
         match Message::parse(line) {

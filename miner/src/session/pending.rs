@@ -77,6 +77,12 @@ impl Pending {
         (now.saturating_duration_since(*sent) >= ANSWER_TIMEOUT).then(|| self.remove(number)).flatten()
     }
 
+    /// Takes out one request.
+    pub(super) fn take_any(&mut self) -> Option<(Ask, Instant)> {
+        let (&number, _) = self.asks.first_key_value()?;
+        self.remove(number)
+    }
+
     fn remove(&mut self, number: u64) -> Option<(Ask, Instant)> {
         let taken = self.asks.remove(&number)?;
         self.submits -= usize::from(matches!(taken.0, Ask::Submit { .. }));

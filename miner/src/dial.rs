@@ -1,0 +1,61 @@
+//! How a pool is reached: a byte stream to an address.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::url::{PoolUrl, Scheme};
+
+/// How long a name's lookup and the connection's opening may take together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What lines can be framed on.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+/// An open stream.
+pub type Stream = Box<dyn Transport>;
+/// A stream that is being opened.
+pub type Dialing = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
+
+/// Opens streams. The network is one way; tests have another, so that their clocks can be paused.
+pub trait Dial: Send + Sync {
+    /// Opens a stream to `url`.
+    fn dial(&self, url: &PoolUrl) -> Dialing;
+}
+
+/// The real network.
+#[derive(Clone, Default)]
+pub struct Network;
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+impl Dial for Network {
+    fn dial(&self, url: &PoolUrl) -> Dialing {
+        let url = url.clone();
+        Box::pin(async move {
+            let opened = timeout(CONNECT_TIMEOUT, open(&url)).await;
+            opened.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within 10 s")))
+        })
+    }
+}
+
+async fn open(url: &PoolUrl) -> io::Result<Stream> {
+    let stream = TcpStream::connect((&url.host[..], url.port)).await?;
+    // A share is one small packet and should leave at once.
+    stream.set_nodelay(true)?;
+    match url.scheme {
+        Scheme::Tcp => Ok(Box::new(stream)),
+        Scheme::Ssl => Err(io::Error::new(io::ErrorKind::Unsupported, "TLS is not built in")),
+    }
+}
