@@ -20,6 +20,7 @@ use crate::pools::{PAUSE_MIN, Pools};
 use crate::session::{Answer, Event, Login, Session, Submission, Verdict};
 use crate::share_log::ShareLog;
 use crate::status::{Phase, Status};
+use crate::units;
 use crate::url::PoolUrl;
 use crate::work::{Job, Share};
 
@@ -338,7 +339,7 @@ impl Client {
     fn begin(&mut self, job: Arc<Job>) {
         let known = self.status.borrow().difficulty;
         if known != Some(job.difficulty) {
-            info!("difficulty {}", job.difficulty);
+            info!("difficulty {}", units::difficulty(job.difficulty));
         }
         debug!("job {}{}", job.id, if job.clean { ", all before it is over" } else { "" });
         let (id, difficulty, at) = (crate::session::printable(&job.id), job.difficulty, now());
@@ -359,7 +360,7 @@ impl Client {
     fn count(&mut self, answer: &Answer) {
         let name = self.name(answer.device);
         let gauge = &self.fleet.members[answer.device].gauge;
-        let (difficulty, ms) = (answer.difficulty, answer.latency.as_millis());
+        let (difficulty, ms) = (units::difficulty(answer.difficulty), answer.latency.as_millis());
         match &answer.verdict {
             Verdict::Accepted => {
                 gauge.accepted.add(1);

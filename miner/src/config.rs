@@ -33,7 +33,7 @@ pub enum ConfigError {
     #[error("--url is given {0} times; taken are 1 to {URLS_MAX}")]
     Urls(usize),
     /// `--user`
-    #[error("--user: {0}; taken is ACCOUNT or ACCOUNT.WORKER, each 1 to {NAME_CHARS_MAX} of A-Z a-z 0-9 _ -")]
+    #[error("--user: {0}; write ACCOUNT or ACCOUNT.WORKER, each 1 to {NAME_CHARS_MAX} of A-Z a-z 0-9 _ -")]
     User(#[from] NameError),
     /// `--password` too long.
     #[error("--password has {0} bytes; taken are at most {PASSWORD_CHARS_MAX}")]

@@ -157,7 +157,7 @@ impl Screen {
         let work = match (&status.difficulty, &status.job) {
             (Some(difficulty), Some((job, since))) => {
                 let age = now.saturating_duration_since(*since).as_secs();
-                format!("difficulty {difficulty}   job {} ({age} s)", units::short(job, 16))
+                format!("difficulty {}   job {} ({age} s)", units::difficulty(*difficulty), units::short(job, 16))
             }
             _ if status.phase == Phase::Connected => "the pool has no work for us yet".to_owned(),
             _ => "no work".to_owned(),
