@@ -1,5 +1,6 @@
 //! The `lode-miner` program: reads arguments and signals, and runs the library.
 
+use std::convert::Infallible;
 use std::io::{IsTerminal as _, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use lode_miner::inventory::Inventory;
 use lode_miner::log;
 use lode_miner::run::{Options, run};
 use lode_miner::screen::View;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -72,27 +73,24 @@ fn measure(args: &BenchArgs) -> Result<(), String> {
 
 fn mine(args: MineArgs) -> Result<(), String> {
     let config = Config::new(args).unwrap_or_else(|error| usage(error));
-    let (view, colour) = view();
-    let live = match &view {
-        View::Live { lines, .. } => Some(lines.clone()),
-        _ => None,
-    };
-    let filter = std::env::var("LODE_LOG").unwrap_or_else(|_| "info".to_owned());
-    log::start(&filter, live, colour && stderr().is_terminal()).map_err(|error| format!("LODE_LOG: {error}"))?;
+    let view = start_log()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    // Before any driver is loaded: PoCL's compiler handles the same signals, gives way to whoever was there before it,
+    // and kills the program if nobody was.
+    let signals = runtime.block_on(async { Signals::new() }).map_err(|error| error.to_string())?;
     let discovery = discover(&config.devices).unwrap_or_else(|error| usage(format!("--device: {error}")));
     introduce(&discovery);
     if discovery.devices.is_empty() {
         return Err("no device to mine with; `lode-miner devices` says why".to_owned());
     }
     let options = Options { urls: config.urls, login: config.login, dial: Arc::new(Network), view };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
     let summary = runtime.block_on(async {
         let shutdown = CancellationToken::new();
-        let signals = listen(shutdown.clone())?;
-        let summary = run(options, discovery.devices, shutdown).await;
-        signals.abort();
-        summary
+        tokio::select! {
+            summary = run(options, discovery.devices, shutdown.clone()) => summary,
+            never = signals.obey(shutdown) => match never {},
+        }
     });
     // A name's lookup may still be under way on a thread of the runtime; it is not waited for.
     runtime.shutdown_background();
@@ -102,6 +100,18 @@ fn mine(args: MineArgs) -> Result<(), String> {
         End::Stopped => Ok(()),
         End::NoDevices => Err("no device is left to mine with".to_owned()),
     }
+}
+
+/// Begins to log, above the live view if there is one.
+fn start_log() -> Result<View, String> {
+    let (view, colour) = view();
+    let live = match &view {
+        View::Live { lines, .. } => Some(lines.clone()),
+        View::Plain | View::Silent => None,
+    };
+    let filter = std::env::var("LODE_LOG").unwrap_or_else(|_| "info".to_owned());
+    log::start(&filter, live, colour && stderr().is_terminal()).map_err(|error| format!("LODE_LOG: {error}"))?;
+    Ok(view)
 }
 
 fn view() -> (View, bool) {
@@ -126,14 +136,23 @@ fn introduce(discovery: &Discovery) {
     }
 }
 
-/// Cancels `shutdown` at the first Ctrl-C or SIGTERM; the second ends the program at once.
-fn listen(shutdown: CancellationToken) -> std::io::Result<tokio::task::JoinHandle<()>> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(tokio::spawn(async move {
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Cancels `shutdown` at the first signal; the second ends the program at once.
+    async fn obey(mut self, shutdown: CancellationToken) -> Infallible {
         loop {
             tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
             }
             if shutdown.is_cancelled() {
                 warn!("stopped without waiting");
@@ -142,5 +161,5 @@ fn listen(shutdown: CancellationToken) -> std::io::Result<tokio::task::JoinHandl
             info!("stopping");
             shutdown.cancel();
         }
-    }))
+    }
 }
