@@ -232,3 +232,66 @@ impl Paint {
         self.wrap("31", text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lode_kernels::{Backend, DeviceInfo};
+    use lode_protocol::Difficulty;
+
+    use super::*;
+    use crate::gauge::Gauge;
+
+    fn member(index: u32) -> Member {
+        let (backend, name, driver) =
+            (Backend::OpenCl, format!("GPU number {index} with a name that is very long"), String::new());
+        let info = DeviceInfo { backend, index, name, memory_bytes: None, compute_units: 1, driver, is_cpu: false };
+        Member { info, gauge: Arc::new(Gauge::default()) }
+    }
+
+    fn screen(began: Instant, status: Status) -> Screen {
+        let members = vec![member(0), member(1)];
+        Screen::new(View::Silent, "al.rig".into(), members, watch::channel(status).1, began)
+    }
+
+    #[test]
+    fn a_working_rig() {
+        let began = Instant::now();
+        let mut status = Status::new("stratum+tcp://p:1".into(), 2);
+        status.phase = Phase::Connected;
+        (status.difficulty, status.job) = (Some(Difficulty::ONE), Some(("5f".into(), began)));
+        let mut screen = screen(began, status);
+        for (member, hashes) in screen.members.iter().zip([20_000_000, 40_000_000]) {
+            member.gauge.hashes.add(hashes);
+            member.gauge.accepted.add(3);
+            member.gauge.set_state(DeviceState::Mining);
+        }
+        let now = began + Duration::from_secs(10);
+        screen.sample(now);
+        let page = screen.page(now, &Paint(false));
+        assert!(page[1].ends_with("connected to stratum+tcp://p:1 (pool 1 of 2)"), "{}", page[1]);
+        assert_eq!(page[2], "user al.rig   difficulty 1   job 5f (10 s)   up 00:00:10");
+        assert!(page[4].contains("opencl:0   GPU number 0 with a name th…    2.00 MH/s"), "{}", page[4]);
+        assert!(
+            page[6].starts_with("total") && page[6].contains("6.00 MH/s") && page[6].contains(" 6 "),
+            "{}",
+            page[6]
+        );
+        let widths: Vec<usize> = page[3..].iter().map(|line| line.chars().count()).collect();
+        assert_eq!(widths, [widths[0]; 4], "columns stand below each other");
+        let plain = "up 00:00:10, 6.00 MH/s (10 s), 6.00 MH/s (1 min), 6 accepted, 0 rejected, connected to";
+        assert!(screen.plain_line(now).starts_with(plain), "{}", screen.plain_line(now));
+    }
+
+    #[test]
+    fn trouble_is_said_and_only_colour_has_escapes() {
+        let now = Instant::now();
+        let screen = screen(now, Status::new("stratum+tcp://p:1".into(), 1));
+        screen.members[0].gauge.set_state(DeviceState::Failed("fell off the bus".into()));
+        let page = screen.page(now, &Paint(false)).join("\n");
+        assert!(page.contains("set aside: fell off the bus") && page.contains("connecting to stratum+tcp://p:1"));
+        assert!(page.contains("self-test") && page.contains("no work") && !page.contains('\u{1b}'));
+        assert!(screen.page(now, &Paint(true)).join("\n").contains("\u{1b}[31m"));
+    }
+}
