@@ -1,5 +1,7 @@
 //! The command line, as it is written. [`crate::config`] says what it means.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use lode_kernels::Selector;
 use lode_kinds::Kind;
@@ -39,6 +41,9 @@ pub struct MineArgs {
     /// Options for the pool, e.g. d=0.01 for the lowest difficulty wanted
     #[arg(long, default_value = "x")]
     pub password: String,
+    /// Certificates (PEM) to trust besides the usual ones, for stratum+ssl: an authority's, or the pool's own
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
     /// Which devices: all, cuda, opencl, cpu, or one as in opencl:0. May be given more than once [default: all]
     #[arg(long = "device", value_name = "SEL")]
     pub devices: Vec<Selector>,

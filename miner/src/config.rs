@@ -6,20 +6,24 @@ use lode_protocol::ids::NAME_CHARS_MAX;
 use lode_protocol::method::PasswordOptions;
 use lode_protocol::method::authorize::PASSWORD_CHARS_MAX;
 use lode_protocol::{UserName, difficulty::DifficultyError, ids::NameError};
+use tokio_rustls::TlsConnector;
 
 use crate::args::MineArgs;
 use crate::fleet::DEVICES_MAX;
 use crate::pools::URLS_MAX;
 use crate::session::Login;
+use crate::tls::{self, TlsError};
 use crate::url::PoolUrl;
 
 /// A run, as it will be.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// The pools, best first; at least one.
     pub urls: Vec<PoolUrl>,
     /// Who logs in.
     pub login: Login,
+    /// How TLS is spoken.
+    pub tls: TlsConnector,
     /// Which devices; none means all.
     pub devices: Vec<Selector>,
     /// Which kinds of work.
@@ -41,6 +45,9 @@ pub enum ConfigError {
     /// `--password` with a bad `d=`.
     #[error("--password: {0}; d= takes a number above zero, as in d=0.01")]
     PasswordDifficulty(#[from] DifficultyError),
+    /// `--tls-ca`
+    #[error("--tls-ca: {0}")]
+    Tls(#[from] TlsError),
     /// `--device` too often.
     #[error("--device is given {0} times; taken are at most {DEVICES_MAX}")]
     Devices(usize),
@@ -59,8 +66,9 @@ impl Config {
             return Err(ConfigError::Devices(args.devices.len()));
         }
         let login = login(args.user.unwrap_or_default(), args.password)?;
+        let tls = tls::connector(args.tls_ca.as_deref())?;
         let kinds = if args.kinds.is_empty() { Kind::ALL.to_vec() } else { args.kinds };
-        Ok(Config { urls: args.urls, login, devices: args.devices, kinds })
+        Ok(Config { urls: args.urls, login, tls, devices: args.devices, kinds })
     }
 }
 
@@ -80,14 +88,14 @@ mod tests {
     fn config(user: &str, password: &str, urls: usize) -> Result<Config, ConfigError> {
         let urls = vec!["stratum+tcp://a:1".parse().unwrap(); urls];
         let (user, password) = (Some(user.to_owned()), password.to_owned());
-        Config::new(MineArgs { urls, user, password, devices: Vec::new(), kinds: Vec::new() })
+        Config::new(MineArgs { urls, user, password, tls_ca: None, devices: Vec::new(), kinds: Vec::new() })
     }
 
     #[test]
     fn a_user_name_is_sent_as_it_was_written() {
         let config = config("alice", "x", 1).unwrap();
         assert_eq!((config.login.user.as_str(), &config.kinds[..]), ("alice", Kind::ALL));
-        assert!(!format!("{config:?}").contains("password"), "passwords stay out of logs");
+        assert!(!format!("{:?}", config.login).contains("password"), "passwords stay out of logs");
     }
 
     #[test]
@@ -101,7 +109,7 @@ mod tests {
             ("a", "x", 0, &["--url", "1 to 16"]),
             ("a", "x", 17, &["--url", "17", "1 to 16"]),
         ] {
-            let error = config(user, password, urls).unwrap_err().to_string();
+            let error = config(user, password, urls).err().unwrap().to_string();
             for part in parts {
                 assert!(error.contains(part), "{error}");
             }

@@ -1,6 +1,5 @@
 //! How a pool is reached: a byte stream to an address.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -9,6 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::url::{PoolUrl, Scheme};
 
@@ -31,31 +32,38 @@ pub trait Dial: Send + Sync {
 }
 
 /// The real network.
-#[derive(Clone, Default)]
-pub struct Network;
+#[derive(Clone)]
+pub struct Network {
+    tls: TlsConnector,
+}
 
-impl fmt::Debug for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Network")
+impl Network {
+    /// Speaks TLS by `tls` where an address asks for it.
+    #[must_use]
+    pub fn new(tls: TlsConnector) -> Network {
+        Network { tls }
     }
 }
 
 impl Dial for Network {
     fn dial(&self, url: &PoolUrl) -> Dialing {
-        let url = url.clone();
+        let (url, tls) = (url.clone(), self.tls.clone());
         Box::pin(async move {
-            let opened = timeout(CONNECT_TIMEOUT, open(&url)).await;
+            let opened = timeout(CONNECT_TIMEOUT, open(&url, &tls)).await;
             opened.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within 10 s")))
         })
     }
 }
 
-async fn open(url: &PoolUrl) -> io::Result<Stream> {
+async fn open(url: &PoolUrl, tls: &TlsConnector) -> io::Result<Stream> {
     let stream = TcpStream::connect((&url.host[..], url.port)).await?;
     // A share is one small packet and should leave at once.
     stream.set_nodelay(true)?;
     match url.scheme {
         Scheme::Tcp => Ok(Box::new(stream)),
-        Scheme::Ssl => Err(io::Error::new(io::ErrorKind::Unsupported, "TLS is not built in")),
+        Scheme::Ssl => {
+            let name = ServerName::try_from(url.host.clone()).map_err(io::Error::other)?;
+            Ok(Box::new(tls.connect(name, stream).await?))
+        }
     }
 }

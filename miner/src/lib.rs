@@ -22,6 +22,7 @@ pub mod session;
 pub mod share_log;
 pub mod status;
 pub mod summary;
+pub mod tls;
 pub mod units;
 pub mod url;
 pub mod work;

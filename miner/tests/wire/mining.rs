@@ -1,15 +1,25 @@
 //! The real miner with real threads against a scripted pool: on loopback sockets, where no timer matters.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::*;
 use lode_miner::client::End;
 use lode_miner::dial::Network;
+use lode_miner::tls;
 use lode_protocol::Difficulty;
 use lode_protocol::Rejection;
 use lode_protocol::rpc::rejection_line;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+fn network(extra: Option<&Path>) -> Arc<Network> {
+    Arc::new(Network::new(tls::connector(extra).unwrap()))
+}
 
 async fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -24,7 +34,7 @@ async fn accept(listener: &TcpListener) -> PoolEnd {
 #[tokio::test]
 async fn it_mines_an_easy_job_and_every_submit_is_a_share_of_its_own() {
     let (listener, url) = listener().await;
-    let run = Run::start(&[&url], Arc::new(Network), vec![cpu()]);
+    let run = Run::start(&[&url], network(None), vec![cpu()]);
     let mut pool = accept(&listener).await;
     pool.welcome("s1").await;
     let difficulty = Difficulty::parse("0.000001").unwrap();
@@ -59,7 +69,7 @@ async fn the_second_pool_is_used_when_the_first_refuses() {
     let (gone, dead) = listener().await;
     drop(gone);
     let (listener, url) = listener().await;
-    let run = Run::start(&[&dead, &url], Arc::new(Network), vec![cpu()]);
+    let run = Run::start(&[&dead, &url], network(None), vec![cpu()]);
     let mut pool = accept(&listener).await;
     pool.welcome("s1").await;
     let summary = run.end().await;
@@ -70,7 +80,7 @@ async fn the_second_pool_is_used_when_the_first_refuses() {
 async fn a_clean_job_costs_one_slice_and_nothing_stale_is_submitted() {
     let (listener, url) = listener().await;
     let (device, mut latch) = latched();
-    let run = Run::start(&[&url], Arc::new(Network), vec![device]);
+    let run = Run::start(&[&url], network(None), vec![device]);
     let mut pool = accept(&listener).await;
     pool.welcome("s1").await;
     pool.set_difficulty(latched_difficulty()).await;
@@ -108,7 +118,7 @@ async fn a_clean_job_costs_one_slice_and_nothing_stale_is_submitted() {
 async fn the_end_lets_slices_finish_and_answers_arrive() {
     let (listener, url) = listener().await;
     let (device, mut latch) = latched();
-    let run = Run::start(&[&url], Arc::new(Network), vec![device]);
+    let run = Run::start(&[&url], network(None), vec![device]);
     let mut pool = accept(&listener).await;
     pool.welcome("s1").await;
     pool.set_difficulty(latched_difficulty()).await;
@@ -132,7 +142,7 @@ async fn a_failing_device_is_set_aside_and_the_others_go_on_until_none_is_left()
     let (first, mut one) = latched();
     let (second, mut two) = latched();
     let broken: Box<dyn lode_kernels::Device> = Box::new(Broken(cpu()));
-    let run = Run::start(&[&url], Arc::new(Network), vec![first, broken, second]);
+    let run = Run::start(&[&url], network(None), vec![first, broken, second]);
     let mut pool = accept(&listener).await;
     pool.welcome("s1").await;
     pool.set_difficulty(latched_difficulty()).await;
@@ -153,4 +163,36 @@ async fn a_failing_device_is_set_aside_and_the_others_go_on_until_none_is_left()
     assert!(failures[1].contains("self-test"), "{}", failures[1]);
     assert_eq!(failures[2], "crashed: a bug");
     assert_eq!(summary.devices[2].accepted, 1);
+}
+
+/// A pool with a certificate that it made itself, as most small pools have.
+#[tokio::test]
+async fn a_pools_own_certificate_is_trusted_when_it_is_named_and_only_then() {
+    let own = rcgen::generate_simple_self_signed(["pool.test".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (listener, url) = listener().await;
+    let url = url.replace("tcp", "ssl");
+
+    let run = Run::start(&[&url], network(None), vec![cpu()]);
+    let refused = acceptor.accept(listener.accept().await.unwrap().0).await;
+    assert!(refused.is_err(), "nobody vouches for this certificate");
+    run.end().await;
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, own.cert.pem()).unwrap();
+    let run = Run::start(&[&url], network(Some(file.path())), vec![cpu()]);
+    let stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+    PoolEnd::new(Box::new(stream)).welcome("s1").await;
+    run.end().await;
+
+    std::fs::write(&file, "no certificate").unwrap();
+    let error = tls::connector(Some(file.path())).err().unwrap().to_string();
+    assert!(error.contains("PEM file of 1 to 64 certificates"), "{error}");
 }
