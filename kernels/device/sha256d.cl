@@ -17,16 +17,17 @@ typedef struct {
 #define SMALL_SIGMA1(x) (ROTR32(x, 17) ^ ROTR32(x, 19) ^ ((x) >> 10))
 
 // One round: d becomes the next e and h the next a; the next round names them one place further on.
+// The sums begin with what is known first and end with what waits for the last round.
 // Where there is a majority (or bitselect) instruction it is used; elsewhere `a ^ b` is kept, being the next `b ^ c`.
 #ifdef MAJORITY
 #define ROUND(a, b, c, d, e, f, g, h, kw)                                                                              \
-    h += BIG_SIGMA1(e) + CHOOSE(e, f, g) + (kw);                                                                       \
+    h = h + (kw) + CHOOSE(e, f, g) + BIG_SIGMA1(e);                                                                    \
     d += h;                                                                                                            \
     h += BIG_SIGMA0(a) + MAJORITY(a, b, c);
 #define BEGIN_ROUNDS(b, c)
 #else
 #define ROUND(a, b, c, d, e, f, g, h, kw)                                                                              \
-    h += BIG_SIGMA1(e) + CHOOSE(e, f, g) + (kw);                                                                       \
+    h = h + (kw) + CHOOSE(e, f, g) + BIG_SIGMA1(e);                                                                    \
     d += h;                                                                                                            \
     a_xor_b = a ^ b;                                                                                                   \
     h += BIG_SIGMA0(a) + (b ^ (a_xor_b & b_xor_c));                                                                    \

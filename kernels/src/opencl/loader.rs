@@ -6,6 +6,7 @@
 #![allow(unsafe_code)] // symbols of a foreign library
 
 use std::arch::global_asm;
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -21,8 +22,8 @@ const LIBRARY_NAMES: [&str; 2] = ["libOpenCL.so.1", "libOpenCL.so"];
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be opened.
-    #[error("no OpenCL library on this machine: {0}")]
-    NotFound(libloading::Error),
+    #[error("no OpenCL library on this machine ({})", .0.source().map_or_else(|| .0.to_string(), ToString::to_string))]
+    NotFound(#[source] libloading::Error),
     /// It can be opened, but lacks a function that every OpenCL 1.2 library has.
     #[error("the OpenCL library lacks {0}: it is older than OpenCL 1.2")]
     Incomplete(&'static str),
