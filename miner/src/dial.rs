@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::url::{PoolUrl, Scheme};
@@ -63,7 +64,17 @@ async fn open(url: &PoolUrl, tls: &TlsConnector) -> io::Result<Stream> {
         Scheme::Tcp => Ok(Box::new(stream)),
         Scheme::Ssl => {
             let name = ServerName::try_from(url.host.clone()).map_err(io::Error::other)?;
-            Ok(Box::new(tls.connect(name, stream).await?))
+            let secured = tls.connect(name, stream).await;
+            Ok(Box::new(secured.map_err(|error| io::Error::new(error.kind(), explain(&error)))?))
         }
+    }
+}
+
+fn explain(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(_)) => format!("{error}; --tls-ca FILE trusts a pool's own certificate"),
+        Some(rustls::Error::InvalidMessage(_)) => "no TLS at this port; stratum+tcp:// may be meant".to_owned(),
+        _ => format!("TLS: {error}"),
     }
 }

@@ -15,7 +15,7 @@ use crate::url::PoolUrl;
 /// How long subscribe and authorize may take.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a pool may take to let a line in.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After so long without a line, the pool is asked whether it lives.
 pub const PING_AFTER: Duration = Duration::from_secs(60);
 /// After so long without a line, it does not.

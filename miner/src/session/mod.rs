@@ -166,6 +166,9 @@ impl Session {
 
     /// Takes one line of the pool.
     pub fn line(&mut self, line: &[u8], now: Instant) -> Vec<Event> {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Vec::new(); // some pools keep a connection open with empty lines
+        }
         match Message::parse(line) {
             Ok(Message::Request(request)) => self.request(&request),
             Ok(Message::Response(response)) => self.response(response, now),

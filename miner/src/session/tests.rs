@@ -247,6 +247,7 @@ fn a_few_lines_without_sense_are_borne() {
         assert!(matches!(events[..], [Event::Malformed(_)]), "{line}: {events:?}");
     }
     assert_eq!(session.difficulty, Difficulty::ONE);
+    assert_eq!(session.line(b" ", now), []);
     let events = session.line(b"{", now);
     assert!(matches!(events[..], [Event::Malformed(_), Event::Broken]), "{events:?}");
 }

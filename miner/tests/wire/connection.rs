@@ -121,7 +121,7 @@ async fn lines_without_sense_and_lines_without_end_close_the_connection() {
     let run = run(&exchange, &[A]);
     let mut pool = exchange.accept().await;
     pool.welcome("s1").await;
-    for line in ["", "{", "[]", "nonsense"] {
+    for line in ["", "{", "[]", "nonsense", "17"] {
         pool.send(line).await;
     }
     pool.settle().await;
