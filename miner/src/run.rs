@@ -52,6 +52,7 @@ pub async fn run(options: Options, devices: Vec<Box<dyn Device>>, shutdown: Canc
         sessions: 0,
         failed: 0,
         share_log: ShareLog::default(),
+        reject_log: ShareLog::default(),
     };
     let mut screen = Screen::new(options.view, user, client.fleet.members.clone(), seen, began);
     let end = tokio::select! {

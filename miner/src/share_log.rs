@@ -1,4 +1,4 @@
-//! Lines about shares: each refusal and up to a few acceptances a second, the rest as one line.
+//! Lines about shares: a few a second, the rest as one line.
 
 use std::time::{Duration, Instant};
 

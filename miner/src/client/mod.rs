@@ -76,8 +76,10 @@ pub struct Client {
     pub sessions: u64,
     /// Devices that were set aside.
     pub failed: usize,
-    /// Lines about shares.
+    /// Lines about accepted shares.
     pub share_log: ShareLog,
+    /// Lines about rejected shares.
+    pub reject_log: ShareLog,
 }
 
 impl Client {

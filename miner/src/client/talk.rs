@@ -111,6 +111,9 @@ impl Client {
         if let Some(more) = self.share_log.take_held_back(now()) {
             info!("and {more} more shares accepted");
         }
+        if let Some(more) = self.reject_log.take_held_back(now()) {
+            warn!("and {more} more shares rejected");
+        }
         let expired = link.session.expire(now());
         self.take(link, expired).await?;
         Ok(link.check().await?)
@@ -170,7 +173,9 @@ impl Client {
             }
             Verdict::Rejected(error) => {
                 gauge.rejected.add(1);
-                warn!("{name}: share of {difficulty} rejected in {ms} ms: {error}");
+                if self.reject_log.admits(now()) {
+                    warn!("{name}: share of {difficulty} rejected in {ms} ms: {error}");
+                }
             }
             Verdict::Unanswered => gauge.unanswered.add(1),
         }
