@@ -1,1 +1,28 @@
-//! Lode.
+//! The miner: takes a pool's jobs, has this machine's devices search them, and submits what they find.
+//!
+//! Rules are pure and take `now`; sockets and threads stand around them.
+
+pub mod args;
+pub mod bench;
+pub mod board;
+pub mod client;
+pub mod config;
+pub mod device_worker;
+pub mod dial;
+pub mod fleet;
+pub mod gauge;
+pub mod inventory;
+pub mod link;
+pub mod log;
+pub mod pools;
+pub mod rate;
+pub mod run;
+pub mod screen;
+pub mod session;
+pub mod share_log;
+pub mod status;
+pub mod summary;
+pub mod tls;
+pub mod units;
+pub mod url;
+pub mod work;

@@ -82,6 +82,17 @@ impl Difficulty {
         Ok(Difficulty::from_steps(steps))
     }
 
+    /// The difficulty nearest above `value`, brought into `MIN..=MAX`: for a miner, whose shares must not fall short of
+    /// a pool's difficulty that lies between two steps.
+    ///
+    /// # Errors
+    /// `value` is not a finite number above zero.
+    pub fn from_f64_up(value: f64) -> Result<Difficulty, DifficultyError> {
+        let below = Difficulty::from_f64(value)?;
+        let falls_short = below.to_f64() < value;
+        Ok(Difficulty::from_steps(below.0 + u128::from(falls_short)))
+    }
+
     /// Reads a decimal text such as `0.001` or `512`, as in a password's `d=`.
     ///
     /// # Errors
@@ -261,6 +272,16 @@ mod tests {
         }
         assert!(Difficulty::parse("many").is_err());
         assert_eq!(Difficulty::parse("1e300").unwrap(), Difficulty::MAX);
+    }
+
+    #[test]
+    fn between_two_steps_a_miner_takes_the_harder_one() {
+        let step = 2f64.powi(-32);
+        for (value, steps) in [(429.0 * step, 429), (429.5 * step, 430), (0.5 * step, 1), (512.0, 512 << 32)] {
+            assert_eq!(Difficulty::from_f64_up(value).unwrap().steps(), steps);
+        }
+        assert_eq!(Difficulty::from_f64_up(1e300), Ok(Difficulty::MAX));
+        assert!(Difficulty::from_f64_up(0.0).is_err());
     }
 
     #[test]

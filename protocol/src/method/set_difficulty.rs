@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ParamError, Params};
 use crate::difficulty::Difficulty;
 
-/// The difficulty of shares to come.
+/// The difficulty of shares to come. Read, it is rounded up to a step: a share just below what a pool meant is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetDifficulty(pub Difficulty);
 
@@ -17,7 +17,7 @@ impl SetDifficulty {
         let name = "difficulty";
         let value = Params::at_most(params, 1)?.get(0, name)?;
         let value = value.as_f64().ok_or(ParamError::Type { name, wanted: "a number" })?;
-        let difficulty = Difficulty::from_f64(value);
+        let difficulty = Difficulty::from_f64_up(value);
         difficulty.map(SetDifficulty).map_err(|error| ParamError::Value { name, what: error.to_string() })
     }
 

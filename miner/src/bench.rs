@@ -1,0 +1,80 @@
+//! `lode-miner bench`: how fast each device is at each kind of work.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use lode_kernels::discover::{discover, survey};
+use lode_kernels::measure::rate;
+use lode_kernels::{Device, SelectError, Selector, self_test};
+use lode_kinds::Kind;
+use serde::Serialize;
+
+use crate::units;
+
+/// One measurement.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    kind: &'static str,
+    device: String,
+    rate: f64,
+    unit: &'static str,
+    #[serde(skip)]
+    name: String,
+}
+
+/// What was measured, and what could not be.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The measurements.
+    pub rows: Vec<Row>,
+    /// The devices without one, and why.
+    pub failed: Vec<String>,
+}
+
+/// Measures the devices selected, or every one, one after the other.
+///
+/// # Errors
+/// A selector matches nothing.
+pub fn bench(kind: Option<Kind>, selectors: &[Selector], length: Duration) -> Result<Report, SelectError> {
+    let mut report = Report::default();
+    let devices = if selectors.is_empty() { open_all(&mut report) } else { discover(selectors)?.devices };
+    let kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
+    for mut device in devices {
+        for &kind in &kinds {
+            match measure(device.as_mut(), kind, length) {
+                Ok(row) => report.rows.push(row),
+                Err(reason) => report.failed.push(format!("{}: {kind}: {reason}", device.info().id())),
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn open_all(report: &mut Report) -> Vec<Box<dyn Device>> {
+    let opened = survey().found.into_iter().map(lode_kernels::discover::Candidate::open);
+    opened.filter_map(|device| device.map_err(|error| report.failed.push(error.to_string())).ok()).collect()
+}
+
+/// A rate of a device that computes wrongly says nothing, so it is tested first.
+fn measure(device: &mut dyn Device, kind: Kind, length: Duration) -> Result<Row, String> {
+    self_test(device).map_err(|error| error.to_string())?;
+    let rate = match kind {
+        Kind::Hash => rate(device, length).map_err(|error| error.reason)?.per_second(),
+    };
+    let info = device.info();
+    Ok(Row { kind: kind.name(), device: info.id(), rate: rate.round(), unit: "H/s", name: info.name.clone() })
+}
+
+impl Report {
+    /// For people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = format!("{:<8} {:<10} {:>12}  NAME\n", "KIND", "DEVICE", "RATE");
+        for row in &self.rows {
+            let rate = units::rate(row.rate);
+            writeln!(text, "{:<8} {:<10} {rate:>12}  {}", row.kind, row.device, row.name)
+                .expect("writing to a String cannot fail");
+        }
+        text
+    }
+}

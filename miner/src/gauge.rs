@@ -1,0 +1,74 @@
+//! What is counted of a device: written by its thread and the session's task, read by the screen.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A count that several threads read.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `more`. 2^64 of anything here takes centuries.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Replaces the count by a total that is kept elsewhere.
+    pub fn set(&self, total: u64) {
+        self.0.store(total, Ordering::Relaxed);
+    }
+
+    /// The count.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a device is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum DeviceState {
+    /// Showing that it computes rightly.
+    #[default]
+    Testing,
+    /// Waiting for work.
+    Idle,
+    /// Searching.
+    Mining,
+    /// Set aside, for this reason.
+    Failed(String),
+    /// Ended with the program.
+    Stopped,
+}
+
+/// A device's figures.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    /// Hashes tried.
+    pub hashes: Count,
+    /// Hits of the device that its host refuted.
+    pub hardware_errors: Count,
+    /// Shares that the pool counted.
+    pub accepted: Count,
+    /// Shares that the pool refused.
+    pub rejected: Count,
+    /// Shares that the pool never answered.
+    pub unanswered: Count,
+    /// Shares that were not submitted, because their job was over.
+    pub stale: Count,
+    /// Held for one assignment or clone.
+    state: Mutex<DeviceState>,
+}
+
+impl Gauge {
+    /// What the device is doing.
+    #[must_use]
+    pub fn state(&self) -> DeviceState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what the device is doing.
+    pub fn set_state(&self, state: DeviceState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}

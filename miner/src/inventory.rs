@@ -1,0 +1,82 @@
+//! `lode-miner devices`: what is on this machine, and whether it computes rightly.
+
+use std::fmt::Write as _;
+
+use lode_kernels::discover::{Candidate, survey};
+use lode_kernels::{Absent, DeviceInfo, self_test};
+use lode_kinds::Kind;
+use serde::Serialize;
+
+use crate::units;
+
+/// A device, and how it did in the self-test of each kind.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    id: String,
+    #[serde(flatten)]
+    info: DeviceInfo,
+    self_test: Vec<TestResult>,
+}
+
+#[derive(Debug, Serialize)]
+struct TestResult {
+    kind: &'static str,
+    passed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Everything on this machine.
+#[derive(Debug, Serialize)]
+pub struct Inventory {
+    devices: Vec<Listed>,
+    absent: Vec<Absent>,
+}
+
+impl Inventory {
+    /// Opens and tests every device, one after the other.
+    #[must_use]
+    pub fn take() -> Inventory {
+        let survey = survey();
+        Inventory { devices: survey.found.into_iter().map(list).collect(), absent: survey.absent }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text =
+            format!("{:<10} {:>9} {:>5}  {:<32} {:<44} SELF-TEST\n", "DEVICE", "MEMORY", "UNITS", "NAME", "DRIVER");
+        for Listed { id, info, self_test } in &self.devices {
+            let memory = info.memory_bytes.map_or("-".to_owned(), units::memory);
+            let (name, driver) = (units::short(&info.name, 32), units::short(&info.driver, 44));
+            let tests: Vec<String> = self_test.iter().map(TestResult::shown).collect();
+            let tests = tests.join(", ");
+            let units = info.compute_units;
+            writeln!(text, "{id:<10} {memory:>9} {units:>5}  {name:<32} {driver:<44} {tests}")
+                .expect("writing to a String cannot fail");
+        }
+        for Absent { backend, reason } in &self.absent {
+            writeln!(text, "{:<10} none: {reason}", backend.name()).expect("writing to a String cannot fail");
+        }
+        text
+    }
+}
+
+impl TestResult {
+    fn shown(&self) -> String {
+        match &self.reason {
+            None => format!("{} ok", self.kind),
+            Some(reason) => format!("{} FAILED: {reason}", self.kind),
+        }
+    }
+}
+
+fn list(candidate: Candidate) -> Listed {
+    let info = candidate.info().clone();
+    let tested = candidate
+        .open()
+        .map_err(|error| error.to_string())
+        .and_then(|mut device| self_test(device.as_mut()).map_err(|error| error.to_string()));
+    let result = TestResult { kind: Kind::Hash.name(), passed: tested.is_ok(), reason: tested.err() };
+    Listed { id: info.id(), info, self_test: vec![result] }
+}

@@ -1,0 +1,67 @@
+//! The program as it is started: exit codes, words, signals.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+fn miner(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lode-miner"));
+    command.args(arguments.split_whitespace()).stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &str) -> Output {
+    miner(arguments).output().unwrap()
+}
+
+#[test]
+fn bad_usage_exits_with_2_and_names_the_option() {
+    for (arguments, option) in [
+        ("", "--url"),
+        ("--url tcp://x:1 --user a", "--url"),
+        ("--url stratum+tcp://x:1 --user a.b.c", "--user"),
+        ("--url stratum+tcp://x:1 --user a --password d=0", "--password"),
+        ("--url stratum+tcp://x:1 --user a --device gpu", "--device"),
+        ("--url stratum+tcp://x:1 --user a --device cpu:7", "--device"),
+        ("bench --device cpu:7", "--device"),
+    ] {
+        let output = output(arguments);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {words}");
+        assert!(words.contains(option), "{arguments}: {words}");
+    }
+}
+
+#[test]
+fn devices_and_rates_come_as_json() {
+    let listed = output("devices --json");
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let devices = listed["devices"].as_array().unwrap();
+    let cpu = devices.iter().find(|device| device["id"] == "cpu:0").expect("the CPU backend is always there");
+    assert_eq!(cpu["self_test"], serde_json::json!([{"kind": "hash", "passed": true}]));
+
+    let rows = output("bench --device cpu --kind hash --seconds 1 --json");
+    let rows: serde_json::Value = serde_json::from_slice(&rows.stdout).unwrap();
+    assert_eq!((rows[0]["kind"].as_str(), rows[0]["unit"].as_str()), (Some("hash"), Some("H/s")));
+    assert_eq!(rows[0]["device"], "cpu:0");
+    assert!(rows[0]["rate"].as_f64().unwrap() > 0.0);
+}
+
+/// With every device opened, so that whatever a driver does with signals is done.
+#[test]
+fn the_first_signal_ends_it_with_a_summary() {
+    let pool = TcpListener::bind("127.0.0.1:0").unwrap();
+    for signal in ["-TERM", "-INT"] {
+        let arguments = format!("--url stratum+tcp://{} --user a --device all", pool.local_addr().unwrap());
+        let mut child = miner(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let connection = pool.accept().unwrap().0;
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("self-test passed")), "a device is ready");
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+        let mut words = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut words).unwrap();
+        assert!(words.contains("DEVICE") && words.contains("ACCEPTED"), "{words}");
+        drop(connection);
+    }
+}
