@@ -35,7 +35,7 @@ fn refused(outcome: Result<Value, Value>) -> (u64, String) {
 fn submits_before_their_time() {
     let (_home, pool) = with_job();
     let mut miner = Miner::connect(pool.stratum);
-    let share = json!(["alice.rig", "10000", "00000000", "64b3f3ec", "00000000"]);
+    let share = json!(["alice.rig", "fff0000", "00000000", "64b3f3ec", "00000000"]);
     assert_eq!(refused(miner.call("mining.submit", &share)).0, 25);
     assert_eq!(refused(miner.call("mining.submit", &json!([]))).0, 25);
     miner.subscribe(None);

@@ -204,7 +204,8 @@ impl Keeper {
     }
 
     fn closed(&mut self, job: JobId) {
-        if self.jobs.remove(&job).is_some() {
+        if let Some(entry) = self.jobs.remove(&job) {
+            entry.search.end();
             self.changed();
         }
     }

@@ -1,5 +1,7 @@
 //! A search job as connections work on it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lode_protocol::api::HashSpec;
 use lode_protocol::ids::JobId;
 use lode_protocol::method::NotifyParts;
@@ -33,6 +35,8 @@ pub struct Search {
     pub most: Difficulty,
     /// When it expires.
     pub deadline_at: Millis,
+    /// Set once the ledger has closed it, for everyone who still holds it.
+    over: AtomicBool,
 }
 
 impl Search {
@@ -46,17 +50,19 @@ impl Search {
         #[expect(clippy::cast_precision_loss, reason = "weighs jobs against one another; no money is made of it")]
         let price = job.terms.budget as f64 / job.terms.work_expected.max(1) as f64;
         let notify = NotifyParts::new(&spec.template);
-        Search {
-            job: job.terms.job,
-            serial,
-            notify,
-            price,
-            filler,
-            least,
-            most,
-            deadline_at: job.terms.deadline_at,
-            spec,
-        }
+        let (job, deadline_at, over) = (job.terms.job, job.terms.deadline_at, AtomicBool::new(false));
+        Search { job, serial, notify, price, filler, least, most, deadline_at, over, spec }
+    }
+
+    /// Whether the ledger has closed it, so that no share of it counts any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Says that the ledger has closed it.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 
     /// The difficulty to issue where vardiff wants `wanted`.

@@ -280,7 +280,9 @@ impl Session {
     }
 
     fn judge(&self, user: &UserName, submit: &Submit) -> Verdict {
-        let Some(issued) = self.issued.iter().rev().find(|issued| issued.wire == submit.job) else {
+        // Late shares are no fault of the miner's, whatever else they are.
+        let fresh = |issued: &&Issued| issued.wire == submit.job && !issued.search.is_over();
+        let Some(issued) = self.issued.iter().rev().find(fresh) else {
             return Verdict::Rejected(Rejection::Stale);
         };
         let assignment = Assignment {
