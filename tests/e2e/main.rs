@@ -1,9 +1,11 @@
 //! End-to-end tests: the programs as users run them, over real sockets and real files.
 
 mod api;
+mod architecture;
 mod crash;
 mod endings;
 mod jobs;
+mod miner;
 mod peers;
 mod restart;
 mod stratum;

@@ -1,7 +1,7 @@
 //! A real pool: the program itself, on free ports, with a data directory that outlives it.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -9,6 +9,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program;
+
+/// Any port of this machine that is free.
+const FREE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A data directory and the configuration that goes with it.
 #[derive(Debug)]
@@ -38,22 +41,31 @@ impl Home {
         self.dir.path().join("lode.toml")
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, stratum: SocketAddr, http: SocketAddr) -> Command {
         let mut command = Command::new(program("lode-pool"));
         command.arg("serve").arg("--config").arg(self.config()).arg("--data").arg(self.data());
-        command.args(["--stratum", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.args(["--stratum", &stratum.to_string(), "--http", &http.to_string()]);
         command.env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into()));
         command.stdout(Stdio::piped());
         command
     }
 
-    /// Starts a pool here and waits until it serves.
+    /// Starts a pool here, on free ports, and waits until it serves.
     ///
     /// # Panics
     /// It does not start.
     #[must_use]
     pub fn start(&self) -> Pool {
-        let mut child = self.command().spawn().expect("the pool's program can be started");
+        self.start_at(FREE, FREE)
+    }
+
+    /// The same on these ports.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start_at(&self, stratum: SocketAddr, http: SocketAddr) -> Pool {
+        let mut child = self.command(stratum, http).spawn().expect("the pool's program can be started");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut line).expect("the pool prints where it is");
@@ -69,7 +81,7 @@ impl Home {
     /// It starts.
     #[must_use]
     pub fn start_refused(&self) -> String {
-        let output = self.command().output().expect("the pool's program can be started");
+        let output = self.command(FREE, FREE).output().expect("the pool's program can be started");
         assert!(!output.status.success(), "the pool started");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }

@@ -40,8 +40,14 @@ impl Api {
     /// Someone without a key.
     #[must_use]
     pub fn anyone(pool: &Pool) -> Api {
+        Api::anyone_at(&pool.http.to_string())
+    }
+
+    /// Someone without a key, at a pool of this host and port.
+    #[must_use]
+    pub fn anyone_at(address: &str) -> Api {
         let agent = Agent::new_with_config(Agent::config_builder().http_status_as_error(false).build());
-        Api { agent, base: format!("http://{}", pool.http), key: None }
+        Api { agent, base: format!("http://{address}"), key: None }
     }
 
     /// The operator.
