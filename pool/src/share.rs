@@ -155,3 +155,20 @@ pub fn header_of_proof(spec: &HashSpec, proof: &ShareProof) -> [u8; 80] {
         version: proof.version,
     })
 }
+
+#[cfg(test)]
+impl Credit {
+    /// A credit for tests of what comes after the judgement; its hash proves any work up to 2^64.
+    pub(crate) fn made_up(job: JobId, user: &str, number: u64, work: u128, solves: bool) -> Credit {
+        let mut hash = [0; 32];
+        hash[24..].copy_from_slice(&number.to_be_bytes());
+        Credit {
+            job,
+            user: user.parse().expect("a user name"),
+            work: Work(work),
+            hash: HeaderHash::from_be_bytes(hash),
+            proof: ShareProof { extranonce1: Vec::new(), extranonce2: Vec::new(), ntime: 0, nonce: 0, version: 0 },
+            solves,
+        }
+    }
+}

@@ -250,3 +250,184 @@ fn request_cancel(
     let effective_at = now.saturating_add(notice_ms);
     Ok((vec![Entry::CancelRequested { job, at: now, effective_at }], Done::Entered))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Something that happens, in small numbers so that the same things meet again and again.
+    fn commands() -> impl Strategy<Value = Vec<(Command, u64)>> {
+        let sponsor = || prop::sample::select(vec!["s", "t"]).prop_map(|name| name.parse::<SponsorName>().unwrap());
+        let asset = || prop::sample::select(vec!["C", "D"]).prop_map(|name| name.parse::<AssetName>().unwrap());
+        let job = || (1u64..6).prop_map(JobId);
+        let deposit = (sponsor(), asset(), 1u128..1000, 0u8..6).prop_map(|(sponsor, asset, amount, reference)| {
+            Command::Deposit(DepositRequest {
+                sponsor,
+                asset,
+                amount: Amount(amount),
+                reference: reference.to_string(),
+            })
+        });
+        let open = (sponsor(), asset(), 1u128..400, 0u16..=10_000, 1u128..50, 0u8..4).prop_map(
+            |(sponsor, asset, budget, fee_bps, work_quoted, key)| {
+                Command::OpenJob(Box::new(NewJob {
+                    sponsor,
+                    name: String::new(),
+                    kind: "hash".into(),
+                    spec: [0; 32],
+                    asset,
+                    budget,
+                    scheme: Scheme::Prop,
+                    fee_bps,
+                    rate_card: 1,
+                    work_quoted,
+                    work_expected: work_quoted,
+                    deadline_ms: 50,
+                    idempotency: (key > 0).then_some(IdempotencyDigest { key: [key; 16], body: [0; 32] }),
+                }))
+            },
+        );
+        let user = prop::sample::select(vec!["a.x", "a.y", "b.x", "c.x"]);
+        let share = (job(), user, 0u64..40, 1u128..20, 0u8..12).prop_map(|(job, user, number, work, luck)| {
+            Command::Share(Credit::made_up(job, user, number, work, luck == 0))
+        });
+        let cancel = (job(), sponsor(), 0u64..20).prop_map(|(job, sponsor, notice_ms)| Command::RequestCancel {
+            job,
+            sponsor,
+            notice_ms,
+        });
+        let command = prop_oneof![
+            1 => sponsor().prop_map(Command::CreateSponsor),
+            3 => deposit,
+            3 => open,
+            12 => share,
+            1 => cancel,
+        ];
+        prop::collection::vec((command, 0u64..10), 1..150)
+    }
+
+    /// Closes every open job whose time has come, as the book asks for.
+    fn due(state: &State, now: Millis) -> Vec<Command> {
+        let open = state.jobs.values().filter(|job| job.closed.is_none());
+        open.filter_map(|job| {
+            let outcome = if job.cancel_at.is_some_and(|at| at <= now) {
+                Outcome::Cancelled
+            } else if job.terms.deadline_at <= now {
+                Outcome::Expired
+            } else {
+                return None;
+            };
+            Some(Command::Close { job: job.terms.job, outcome })
+        })
+        .collect()
+    }
+
+    fn enter(state: &mut State, log: &mut Vec<Entry>, command: &Command, now: Millis) -> Result<Done, Refusal> {
+        let (mut entries, done) = plan(state, command, now)?;
+        for entry in &entries {
+            state.apply(entry).expect("what is planned folds");
+        }
+        while let Some(entry) = state.due().front().cloned() {
+            state.apply(&entry).expect("what is due folds");
+            entries.push(entry);
+        }
+        log.extend(entries);
+        Ok(done)
+    }
+
+    fn check_books(state: &State) {
+        for (asset, (came_in, held)) in state.balance_sheet() {
+            assert_eq!(came_in, held, "{asset}");
+        }
+        for job in state.jobs.values() {
+            let Some(closed) = &job.closed else {
+                assert_eq!(job.escrow, job.terms.budget);
+                continue;
+            };
+            assert_eq!(job.escrow, 0);
+            assert_eq!(closed.paid + closed.fee + closed.refunded, job.terms.budget);
+            let parts: u128 =
+                state.earnings.iter().filter(|((_, id), _)| *id == job.terms.job).filter_map(|(_, e)| e.amount).sum();
+            assert_eq!(parts, closed.paid);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_history_keeps_the_books_and_folds_again_to_the_same(history in commands()) {
+            let mut state = State::default();
+            let mut log = vec![Entry::PoolOpened { pool: [1; 16], at: 0 }];
+            state.apply(&log[0]).unwrap();
+            let mut now = 0;
+            // A model of its own: which shares were credited to whom, and what came in.
+            let mut credited: BTreeSet<(JobId, u64)> = BTreeSet::new();
+            let mut deposits: BTreeMap<(SponsorName, String), u128> = BTreeMap::new();
+            for (command, wait) in &history {
+                now += wait;
+                for close in due(&state, now) {
+                    enter(&mut state, &mut log, &close, now).unwrap();
+                }
+                let done = enter(&mut state, &mut log, command, now);
+                match (command, done) {
+                    (Command::Share(credit), Ok(_)) => {
+                        let number = u64::from_be_bytes(credit.hash().to_be_bytes()[24..].try_into().unwrap());
+                        prop_assert!(credited.insert((credit.job(), number)), "credited twice");
+                    }
+                    (Command::Deposit(deposit), Ok(Done::Entered)) => {
+                        let key = (deposit.sponsor.clone(), deposit.reference.clone());
+                        prop_assert!(deposits.insert(key, deposit.amount.0).is_none(), "counted twice");
+                    }
+                    (Command::Deposit(_), Ok(Done::Repeated) | Err(_)) | (Command::Share(_), Err(_)) | (_, _) => {}
+                }
+                check_books(&state);
+            }
+            let shares: u64 = state.jobs.values().map(|job| job.shares).sum();
+            prop_assert_eq!(shares, credited.len() as u64);
+            prop_assert_eq!(state.assets.values().map(|totals| totals.deposited).sum::<u128>(), deposits.values().sum());
+            // From its bytes the same history gives the same records.
+            let mut again = State::default();
+            for entry in &log {
+                again.apply(&Entry::decode(&entry.encode()).unwrap()).unwrap();
+            }
+            again.check_complete().unwrap();
+            prop_assert_eq!(&again.jobs, &state.jobs);
+            prop_assert_eq!(&again.accounts, &state.accounts);
+            prop_assert_eq!(&again.sponsors, &state.sponsors);
+            prop_assert_eq!(&again.earnings, &state.earnings);
+        }
+
+        #[test]
+        fn a_log_that_leaves_out_or_changes_a_payout_does_not_fold(history in commands(), pick in any::<prop::sample::Index>(), change in any::<bool>()) {
+            let mut state = State::default();
+            let mut log = vec![Entry::PoolOpened { pool: [1; 16], at: 0 }];
+            state.apply(&log[0]).unwrap();
+            let mut now = 0;
+            for (command, wait) in &history {
+                now += wait;
+                for close in due(&state, now) {
+                    enter(&mut state, &mut log, &close, now).unwrap();
+                }
+                drop(enter(&mut state, &mut log, command, now));
+            }
+            let money = |entry: &Entry| matches!(entry, Entry::Payout { .. } | Entry::Fee { .. } | Entry::Refund { .. });
+            let places: Vec<usize> = (0..log.len()).filter(|&at| money(&log[at])).collect();
+            prop_assume!(!places.is_empty());
+            let place = *pick.get(&places);
+            if change {
+                match &mut log[place] {
+                    Entry::Payout { amount, .. } | Entry::Fee { amount, .. } | Entry::Refund { amount, .. } => *amount += 1,
+                    _ => unreachable!("money was picked"),
+                }
+            } else {
+                log.remove(place);
+            }
+            let mut again = State::default();
+            let folded = log.iter().try_for_each(|entry| again.apply(entry)).and_then(|()| again.check_complete());
+            prop_assert!(folded.is_err());
+        }
+    }
+}
