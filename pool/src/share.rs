@@ -81,6 +81,8 @@ pub struct Assignment<'a> {
     pub extranonce1: &'a [u8],
     /// Bytes of the miner's part.
     pub extranonce2_bytes: usize,
+    /// The block version that it was issued with.
+    pub version: u32,
     /// Version bits that may be rolled; 0 where that was not negotiated.
     pub version_mask: u32,
 }
@@ -104,11 +106,11 @@ fn header_of(assignment: &Assignment<'_>, submit: &Submit) -> Result<([u8; 80], 
         return Err(Rejection::Other(format!("ntime {:08x} is out of range", submit.ntime)));
     }
     let version = match submit.version_bits {
-        None => template.version,
+        None => assignment.version,
         Some(_) if assignment.version_mask == 0 => {
             return Err(Rejection::Other("version rolling was not negotiated".into()));
         }
-        Some(bits) => roll_version(template.version, bits, assignment.version_mask)
+        Some(bits) => roll_version(assignment.version, bits, assignment.version_mask)
             .map_err(|error| Rejection::Other(error.to_string()))?,
     };
     let roll = Roll {

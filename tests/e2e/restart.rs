@@ -11,7 +11,8 @@ use lode_tests::sponsor::Api;
 use lode_tests::vectors::Vector;
 use serde_json::json;
 
-const CONFIG: &str = "[vardiff]\nstart = 1e-6\nleast = 1e-6\nmost = 1e-6\n";
+const CONFIG: &str =
+    "[vardiff]\nstart = 1e-6\nleast = 1e-6\nmost = 1e-6\n[stratum]\nextranonce1_start = \"0a0b0c0d\"\n";
 
 /// A home whose ledger has an open job with three shares, and the miner's session.
 fn with_three_shares() -> (Home, String, String, String) {
@@ -40,18 +41,26 @@ fn a_restart_restores_jobs_balances_sessions_and_what_was_seen() {
     let view = anyone.get(&format!("/jobs/{job}")).ok();
     assert_eq!((view["state"].clone(), view["shares"].clone()), (json!("running"), json!(3)));
     assert_eq!(anyone.with_key(&key).get("/sponsor").ok()["name"], "second");
-    let mut miner = Miner::connect(pool.stratum);
-    miner.subscribe(Some(&session));
-    miner.call("mining.authorize", &json!(["alice.rig", "x"])).expect("a login");
-    miner.user = "alice.rig".into();
+    let mut miner = Miner::login(pool.stratum, "alice.rig", "x");
     miner.hear_job();
-    assert_eq!(hex::encode(&miner.extranonce1), hex::encode(&seen[0].extranonce1), "the session's own search space");
+    assert_eq!(hex::encode(&miner.extranonce1), hex::encode(&seen[0].extranonce1), "as it is configured");
     // The shares of before are duplicates of themselves, and the next ones are new.
     for proof in &seen {
         let mut again = miner.share(proof.nonce);
         again.extranonce2.clone_from(&proof.extranonce2);
         assert_eq!(miner.verdict(&again), Some(22));
     }
+    drop(miner);
+    // The session of before has its search space again, in headers that are new.
+    let mut miner = lode_tests::wait_for("the space to come free", || {
+        let mut miner = Miner::connect(pool.stratum);
+        miner.subscribe(Some(&session));
+        (miner.extranonce1 == seen[0].extranonce1).then_some(miner)
+    });
+    miner.call("mining.authorize", &json!(["alice.rig", "x"])).expect("a login");
+    miner.user = "alice.rig".into();
+    miner.hear_job();
+    assert_ne!(miner.job.as_ref().expect("a job").0.template.version, seen[0].version);
     let solution = miner.search(|hash| Difficulty::of_hash(&hash).to_f64() > 0.0011);
     assert_eq!(miner.verdict(&solution), None);
     anyone.wait_for_state(&job, "done");

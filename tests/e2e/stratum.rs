@@ -219,23 +219,65 @@ fn a_password_sets_the_floor_and_the_difficulty_is_judged_as_issued() {
     let old_share = miner.mine();
     miner.call("mining.suggest_difficulty", &json!([0.0005])).expect("an answer");
     miner.hear_until(|miner| miner.job.as_ref().is_some_and(|(notify, _)| notify.job != before.job));
-    let (_, hard) = miner.job.clone().expect("a job");
+    let (after, hard) = miner.job.clone().expect("a job");
     assert!(hard > easy);
-    assert!(!miner.job.as_ref().expect("a job").0.clean, "the same work goes on");
-    // For the old job the old difficulty holds, for the new one the new.
-    let low = miner.search(|hash| {
-        let reached = Difficulty::of_hash(&hash);
-        reached > easy && reached < hard
-    });
+    assert!(!after.clean, "the same work goes on");
+    // For the new job the new difficulty holds, for the old one still the old.
+    let low = miner.search(|hash| Difficulty::of_hash(&hash) < hard);
     assert_eq!(miner.verdict(&low), Some(23));
-    let same_for_old = lode_protocol::method::Submit { job: before.job, ..low };
-    assert_eq!(miner.verdict(&same_for_old), None);
     assert_eq!(miner.verdict(&old_share), None);
+    miner.job = Some((before.clone(), easy));
+    let between = miner.search(|hash| Difficulty::of_hash(&hash) > easy && Difficulty::of_hash(&hash) < hard);
+    assert_eq!(miner.verdict(&between), None);
+    // A hash cannot wait for a difficulty that is worth more: under the new job it is another header.
+    let lucky = miner.search(|hash| Difficulty::of_hash(&hash) > hard);
+    let renamed = lode_protocol::method::Submit { job: after.job.clone(), ..lucky.clone() };
+    assert_eq!(miner.verdict(&renamed), Some(23));
+    assert_ne!(after.template.version, before.template.version);
+    assert_eq!(after.template.version & !0x1fe0_0000, before.template.version, "in bits that are free to roll");
+    assert_eq!(miner.verdict(&lucky), None);
     let mut wrong = Miner::connect(pool.stratum);
     wrong.subscribe(None);
     let (code, text) = refused(wrong.call("mining.authorize", &json!(["alice", "d=-3"])));
     assert_eq!((code, text.as_str()), (20, "password option d: difficulty -3 is not a positive number"));
     assert_eq!(refused(wrong.call("mining.authorize", &json!(["al ice", "x"]))).0, 20);
+}
+
+#[test]
+fn a_client_that_rolls_versions_gives_up_the_bits_that_tell_issues_apart() {
+    let (_home, pool) = with_job();
+    let mut miner = Miner::connect(pool.stratum);
+    let wish = json!([["version-rolling"], {"version-rolling.mask": "1fffe000", "version-rolling.min-bit-count": 2}]);
+    miner.call("mining.configure", &wish).expect("an answer");
+    miner.subscribe(None);
+    miner.call("mining.authorize", &json!(["alice", "x"])).expect("a login");
+    miner.user = "alice".into();
+    miner.hear_job();
+    let before = miner.job.clone().expect("a job");
+    let mut rolled = miner.mine();
+    rolled.version_bits = Some(0x1fff_e000);
+    assert_eq!(miner.verdict(&rolled), Some(23), "any bit may be rolled at first");
+    miner.call("mining.suggest_difficulty", &json!([0.0005])).expect("an answer");
+    miner.hear_until(|miner| miner.job.as_ref().is_some_and(|(notify, _)| notify.job != before.0.job));
+    assert_eq!(miner.version_mask, Some(0x001f_e000));
+    let mut tagged = miner.share(0);
+    tagged.version_bits = Some(0x0020_0000);
+    assert_eq!(miner.verdict(&tagged), Some(20));
+    tagged.version_bits = Some(0x0000_2000);
+    assert_eq!(miner.verdict(&tagged), Some(23));
+}
+
+#[test]
+fn a_client_that_keeps_asking_for_other_difficulties_is_no_longer_heard() {
+    let (_home, _pool, mut miner) = at_work();
+    let wish =
+        |miner: &mut Miner, n: u32| miner.call("mining.suggest_difficulty", &json!([f64::from(n % 2 + 1) * 1e-6]));
+    for n in 0..64 {
+        assert_eq!(wish(&mut miner, n), Ok(json!(true)));
+    }
+    assert_eq!(wish(&mut miner, 64), Ok(json!(false)));
+    let share = miner.mine();
+    assert_eq!(miner.verdict(&share), None);
 }
 
 #[test]

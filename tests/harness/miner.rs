@@ -31,6 +31,8 @@ pub struct Miner {
     pub difficulty: Option<Difficulty>,
     /// Job told last, and the difficulty that was told before it.
     pub job: Option<(Notify, Difficulty)>,
+    /// Version bits that it may roll, once told.
+    pub version_mask: Option<u32>,
     /// Messages for its owner.
     pub messages: Vec<String>,
     nonce: u32,
@@ -58,6 +60,7 @@ impl Miner {
             session: String::new(),
             difficulty: None,
             job: None,
+            version_mask: None,
             messages: Vec::new(),
             nonce: 0,
         }
@@ -163,6 +166,7 @@ impl Miner {
                     let difficulty = self.difficulty.expect("a difficulty comes before the first job");
                     self.job = Some((*notify, difficulty));
                 }
+                ServerCall::SetVersionMask(told) => self.version_mask = Some(told.0),
                 ServerCall::ShowMessage(message) => self.messages.push(message.0),
                 _ => {}
             },

@@ -1,5 +1,6 @@
-//! Scores of peers that misbehave, by address. Points go down with accepted shares and with time;
-//! at the limit the address is shut out for a while.
+//! Scores of peers that misbehave, by address (IPv6: by network of 64 bits). Points go down with
+//! time, those for worthless shares with accepted ones too; at the limit the address is shut out for
+//! a while.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -46,7 +47,10 @@ pub struct Options {
 
 #[derive(Debug, Clone, Copy)]
 struct Score {
-    points: u64,
+    /// For what no miner sends: forgiven by time alone, since shares can be had cheaply.
+    junk: u64,
+    /// For worthless shares.
+    worthless: u64,
     at: Millis,
     banned_until: Millis,
 }
@@ -65,6 +69,14 @@ impl Bans {
         Bans { options, scores: Mutex::default() }
     }
 
+    /// What is held to account for an address.
+    fn key(address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+            v4 => v4,
+        }
+    }
+
     fn exempt(&self, address: IpAddr) -> bool {
         self.options.limit == 0 || (address.to_canonical().is_loopback() && !self.options.loopback)
     }
@@ -74,28 +86,32 @@ impl Bans {
         if self.exempt(address) {
             return false;
         }
+        let address = Bans::key(address);
         let mut scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
         if scores.len() >= ADDRESSES_MAX && !scores.contains_key(&address) {
             let quietest = scores.iter().min_by_key(|(_, score)| score.at.max(score.banned_until)).map(|(&ip, _)| ip);
             scores.remove(&quietest.expect("the map is full"));
         }
-        let score = scores.entry(address).or_insert(Score { points: 0, at: now, banned_until: 0 });
+        let score = scores.entry(address).or_insert(Score { junk: 0, worthless: 0, at: now, banned_until: 0 });
         let forgiven = now.saturating_sub(score.at) / self.options.forgive_ms.max(1);
-        score.points = score.points.saturating_sub(forgiven).saturating_add(offence.points());
+        score.junk = score.junk.saturating_sub(forgiven);
+        score.worthless = score.worthless.saturating_sub(forgiven);
+        let kind = if offence == Offence::WorthlessShare { &mut score.worthless } else { &mut score.junk };
+        *kind = kind.saturating_add(offence.points());
         score.at = now;
-        if score.points < self.options.limit {
+        if score.junk + score.worthless < self.options.limit {
             return false;
         }
-        score.points = 0;
+        (score.junk, score.worthless) = (0, 0);
         score.banned_until = now.saturating_add(self.options.ban_ms);
         true
     }
 
-    /// Counts an accepted share, which takes back a point.
+    /// Counts an accepted share, which takes back a point for a worthless one.
     pub fn accepted(&self, address: IpAddr) {
         let mut scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(score) = scores.get_mut(&address) {
-            score.points = score.points.saturating_sub(1);
+        if let Some(score) = scores.get_mut(&Bans::key(address)) {
+            score.worthless = score.worthless.saturating_sub(1);
         }
     }
 
@@ -103,7 +119,7 @@ impl Bans {
     #[must_use]
     pub fn is_banned(&self, address: IpAddr, now: Millis) -> bool {
         let scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
-        scores.get(&address).is_some_and(|score| score.banned_until > now)
+        scores.get(&Bans::key(address)).is_some_and(|score| score.banned_until > now)
     }
 }
 
@@ -138,6 +154,27 @@ mod tests {
         for time in 0..100 {
             assert!(!bans.offence(ip(2), Offence::Malformed, time * 1000));
         }
+    }
+
+    #[test]
+    fn junk_is_not_paid_off_with_shares() {
+        let bans = Bans::new(OPTIONS);
+        let banned = (0..5).any(|_| {
+            (0..100).for_each(|_| bans.accepted(ip(1)));
+            bans.offence(ip(1), Offence::Malformed, 0)
+        });
+        assert!(banned);
+    }
+
+    #[test]
+    fn one_network_of_ipv6_is_one_address() {
+        let bans = Bans::new(OPTIONS);
+        let host = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, last]);
+        for last in 0..5 {
+            bans.offence(host(last), Offence::Malformed, 0);
+        }
+        assert!(bans.is_banned(host(99), 1));
+        assert!(!bans.is_banned(IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]), 1));
     }
 
     #[test]

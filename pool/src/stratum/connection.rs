@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::bans::Offence;
 use super::extranonce::Lease;
-use super::session::{Action, Session};
+use super::session::{Action, Session, Space};
 use crate::jobs::assign::ConnectionId;
 use crate::jobs::book::Watch;
 use crate::ledger::plan::{Command, Done, Refusal};
@@ -108,7 +108,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, shutdo
         shared: shared.clone(),
         id,
         work,
-        session: Session::new(shared.settings, now),
+        session: Session::new(shared.settings, rand::random(), now),
         lease: None,
         owed: VecDeque::new(),
         writer,
@@ -190,6 +190,9 @@ impl Connection {
 
     async fn tick(&mut self) -> Result<(), End> {
         let limits = &self.shared.limits;
+        if self.shared.bans.is_banned(self.peer.ip(), self.now()) {
+            return Err(End::Banned);
+        }
         if !self.session.is_authorized() && self.since.elapsed() >= limits.login {
             return Err(End::NoLogin);
         }
@@ -226,7 +229,11 @@ impl Connection {
 
     fn subscribe(&mut self, id: &Id, session: Option<&str>) -> Vec<Action> {
         self.lease = self.shared.extranonces.lease(session, &self.shared.clock);
-        let space = self.lease.as_ref().map(|lease| (lease.extranonce1.clone(), lease.session.clone()));
+        let space = self.lease.as_ref().map(|lease| Space {
+            extranonce1: lease.extranonce1.clone(),
+            session: lease.session.clone(),
+            used_before: lease.resumed,
+        });
         self.session.subscribed(id, space, self.shared.clock.now())
     }
 
@@ -301,7 +308,7 @@ impl Connection {
             }
             Err(LedgerError::Refused(_)) => (Rejection::Stale, Vec::new()),
             Err(LedgerError::Down(_)) => {
-                (Rejection::Other("the pool cannot record shares now; it was not counted".into()), Vec::new())
+                (Rejection::Other("the pool cannot record shares now; this one may not count".into()), Vec::new())
             }
         };
         self.refused(credit.user(), &rejection);

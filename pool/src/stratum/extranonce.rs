@@ -14,7 +14,7 @@ use crate::ledger::entry::Millis;
 
 /// How long a session may be away and still get its search space back.
 pub const RESUME_MS: u64 = 10 * 60 * 1000;
-/// Most sessions that are remembered for it.
+/// Most sessions that are remembered for it; never more than a quarter of all values.
 const PARKED_MAX: usize = 100_000;
 
 #[derive(Debug, Default)]
@@ -44,6 +44,8 @@ pub struct Lease {
     pub extranonce1: Vec<u8>,
     /// What the session resumes by.
     pub session: String,
+    /// Whether it is a session's of before.
+    pub resumed: bool,
     owner: Arc<Extranonces>,
     clock: Clock,
 }
@@ -88,8 +90,10 @@ impl Extranonces {
     pub fn lease(self: &Arc<Self>, session: Option<&str>, clock: &Clock) -> Option<Lease> {
         let wanted = session.and_then(|session| self.value_of(session));
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.expire(clock.now());
-        let value = match wanted.filter(|value| !inner.live.contains(value)) {
+        inner.expire(clock.now(), PARKED_MAX.min(usize::try_from(self.mask() / 4).unwrap_or(PARKED_MAX)));
+        let wanted = wanted.filter(|value| !inner.live.contains(value));
+        let resumed = wanted.is_some();
+        let value = match wanted {
             Some(value) => value,
             None => inner.fresh(self.mask())?,
         };
@@ -99,7 +103,7 @@ impl Extranonces {
         let counter = value.to_be_bytes();
         let extranonce1 = [&self.prefix[..], &counter[8 - self.bytes.min(8)..]].concat();
         let (owner, clock) = (self.clone(), clock.clone());
-        Some(Lease { value, extranonce1, session: self.session_id(value), owner, clock })
+        Some(Lease { value, extranonce1, session: self.session_id(value), resumed, owner, clock })
     }
 }
 
@@ -110,9 +114,9 @@ impl Inner {
         }
     }
 
-    fn expire(&mut self, now: Millis) {
+    fn expire(&mut self, now: Millis, parked_max: usize) {
         while let Some((&(until, value), ())) = self.by_time.first_key_value() {
-            if until > now && self.parked.len() <= PARKED_MAX {
+            if until > now && self.parked.len() <= parked_max {
                 break;
             }
             self.by_time.pop_first();
@@ -195,7 +199,8 @@ mod tests {
         let leases: Vec<Lease> = (0..256).map(|_| all.lease(None, &clock).unwrap()).collect();
         assert!(all.lease(None, &clock).is_none());
         drop(leases);
-        assert!(all.lease(None, &clock).is_none());
+        let again: Vec<Lease> = std::iter::from_fn(|| all.lease(None, &clock)).collect();
+        assert_eq!(again.len(), 256 - 256 / 4 + 1, "a quarter is kept for the sessions of before");
         time.store(RESUME_MS, Ordering::Relaxed);
         assert!(all.lease(None, &clock).is_some());
     }

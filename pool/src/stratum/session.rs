@@ -1,12 +1,12 @@
 //! One client's session as a pure state machine: lines, work and time go in, actions come out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use lode_protocol::ids::UserName;
+use lode_protocol::ids::{JobId, UserName};
 use lode_protocol::method::{
     Authorize, ClientCall, Configure, ConfigureReply, NonceForm, PasswordOptions, Reconnect, SetDifficulty,
-    ShowMessage, Submit, Subscribe, SubscribeReply,
+    SetVersionMask, ShowMessage, Submit, Subscribe, SubscribeReply,
 };
 use lode_protocol::rpc::{Id, Message, Request, notification_line, rejection_line, result_line};
 use lode_protocol::{Difficulty, Rejection};
@@ -22,6 +22,10 @@ use crate::vardiff::{self, Vardiff};
 pub const USERS_MAX: usize = 256;
 /// Most jobs of a connection that a share may still be for.
 pub const ISSUED_MAX: usize = 32;
+/// Most times that a client may ask for another difficulty.
+pub const WISHES_MAX: u32 = 64;
+/// Most jobs of a connection whose first issue is remembered as such.
+const FIRST_ISSUES_MAX: usize = 1024;
 /// How often a client without work is told its difficulty, to keep the line alive.
 pub const KEEPALIVE_MS: u64 = 60_000;
 
@@ -78,6 +82,72 @@ struct Issued {
     wire: String,
     search: Arc<Search>,
     difficulty: Difficulty,
+    version: u32,
+    version_mask: u32,
+}
+
+/// A search space as a session gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Space {
+    /// The bytes of extranonce1.
+    pub extranonce1: Vec<u8>,
+    /// What the session resumes by.
+    pub session: String,
+    /// Whether a session before this one may have searched in it.
+    pub used_before: bool,
+}
+
+/// Tags that tell one issue of a job from another, in the upper eight of the version bits that are
+/// free to roll (BIP 320).
+///
+/// A client can have its difficulty changed at any time. If the same header counted under both, it
+/// would wait for its hash and then choose the difficulty that is worth most. So each issue of a job
+/// but the first has a version, and with it headers, of its own. A client that rolls versions itself
+/// gives up these bits before the first tag; which one it will be it cannot know.
+#[derive(Debug, Clone)]
+struct Tags {
+    /// The bits of a tag; 0 where the pool has too few to roll.
+    mask: u32,
+    next: u8,
+    used: u8,
+    /// The search space was used before, so that even a first issue needs a tag.
+    always: bool,
+}
+
+impl Tags {
+    /// Tags of one session: fewer than there are, so that none comes twice.
+    const MOST: u8 = 250;
+
+    fn new(version_mask: u32, chance: u8) -> Tags {
+        let mut mask = version_mask;
+        while mask.count_ones() > 8 {
+            mask &= mask - 1;
+        }
+        let mask = if mask.count_ones() == 8 { mask } else { 0 };
+        Tags { mask, next: chance, used: 0, always: false }
+    }
+
+    fn are_left(&self) -> bool {
+        self.mask != 0 && self.used < Self::MOST
+    }
+
+    /// Spreads a tag over the bits of the mask.
+    fn spread(&self, tag: u8) -> u32 {
+        let bits = (0..32).filter(|bit| self.mask >> bit & 1 == 1);
+        bits.enumerate().filter(|(index, _)| tag >> index & 1 == 1).fold(0, |version, (_, bit)| version | 1 << bit)
+    }
+
+    /// The next version: `own` with a tag that it does not have by itself.
+    fn next(&mut self, own: u32) -> u32 {
+        loop {
+            let version = own & !self.mask | self.spread(self.next);
+            self.next = self.next.wrapping_add(1);
+            if version != own {
+                self.used += 1;
+                return version;
+            }
+        }
+    }
 }
 
 /// The session.
@@ -87,6 +157,10 @@ pub struct Session {
     extranonce1: Option<Vec<u8>>,
     users: Vec<UserName>,
     version_mask: u32,
+    version_bits_wanted: u32,
+    tags: Tags,
+    first_issues: BTreeMap<JobId, Difficulty>,
+    wishes: u32,
     nonce_form: NonceForm,
     vardiff: Vardiff,
     work: Option<Arc<Search>>,
@@ -99,14 +173,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// A client that has just connected.
+    /// A client that has just connected. `chance` is any number that the client cannot know.
     #[must_use]
-    pub fn new(settings: Settings, now: Millis) -> Session {
+    pub fn new(settings: Settings, chance: u8, now: Millis) -> Session {
         Session {
             settings,
             extranonce1: None,
             users: Vec::new(),
             version_mask: 0,
+            version_bits_wanted: 0,
+            tags: Tags::new(settings.version_mask, chance),
+            first_issues: BTreeMap::new(),
+            wishes: 0,
             nonce_form: NonceForm::Padded,
             vardiff: Vardiff::new(settings.vardiff, None, now),
             work: None,
@@ -161,8 +239,11 @@ impl Session {
             ClientCall::Authorize(authorize) => self.authorize(id, &authorize, now),
             ClientCall::Submit(submit) => self.submit(id, &submit),
             ClientCall::SuggestDifficulty(suggested) => {
-                self.vardiff.suggest(suggested.0, now);
-                let mut actions = ok(json!(true));
+                let granted = self.may_wish();
+                if granted {
+                    self.vardiff.suggest(suggested.0, now);
+                }
+                let mut actions = ok(json!(granted));
                 actions.extend(self.issue_if_changed(now));
                 actions
             }
@@ -189,11 +270,15 @@ impl Session {
             let mask = wanted.mask & self.settings.version_mask;
             let granted = mask != 0 && mask.count_ones() >= wanted.min_bit_count;
             self.version_mask = if granted { mask } else { 0 };
+            self.version_bits_wanted = wanted.min_bit_count;
             reply.version_rolling = Some(granted.then_some(mask));
         }
         if let Some(floor) = configure.minimum_difficulty {
-            self.vardiff.set_floor(floor, now);
-            reply.minimum_difficulty = Some(true);
+            let granted = self.may_wish();
+            if granted {
+                self.vardiff.set_floor(floor, now);
+            }
+            reply.minimum_difficulty = Some(granted);
         }
         reply.subscribe_extranonce = configure.subscribe_extranonce.then_some(true);
         reply.info = configure.info.then_some(true);
@@ -210,18 +295,29 @@ impl Session {
         if subscribe.agent.get(..9).is_some_and(|agent| agent.eq_ignore_ascii_case("nerdminer")) {
             self.nonce_form = NonceForm::Unpadded;
         }
-        vec![Action::Subscribe { id: id.clone(), session: subscribe.session }]
+        // A space that was searched before can be told from itself by tags only.
+        let session = subscribe.session.filter(|_| self.can_tag());
+        vec![Action::Subscribe { id: id.clone(), session }]
+    }
+
+    /// Counts a wish for another difficulty; false once there were too many.
+    fn may_wish(&mut self) -> bool {
+        self.wishes += 1;
+        self.wishes <= WISHES_MAX
     }
 
     /// The client got a search space, or none was free.
-    pub fn subscribed(&mut self, id: &Id, space: Option<(Vec<u8>, String)>, now: Millis) -> Vec<Action> {
-        let Some((extranonce1, session)) = space else {
+    pub fn subscribed(&mut self, id: &Id, space: Option<Space>, now: Millis) -> Vec<Action> {
+        let Some(Space { extranonce1, session, used_before }) = space else {
             let rejection = Rejection::Other("no search space is free, try again later".into());
             return vec![Action::Reply(rejection_line(id, &rejection))];
         };
         let extranonce2_bytes = self.settings.extranonce2_bytes;
         let reply = SubscribeReply { session, extranonce1: extranonce1.clone(), extranonce2_bytes };
         self.extranonce1 = Some(extranonce1);
+        if used_before {
+            self.tags.always = true;
+        }
         let mut actions = vec![Action::Reply(result_line(id, &reply.to_json()))];
         actions.extend(self.issue(true, now));
         actions
@@ -233,7 +329,9 @@ impl Session {
             Ok(options) => options,
             Err(error) => return refuse(format!("password option d: {error}")),
         };
-        if let Some(floor) = options.difficulty_floor {
+        if let Some(floor) = options.difficulty_floor
+            && self.may_wish()
+        {
             self.vardiff.set_floor(floor, now);
         }
         let mut actions = vec![Action::Reply(result_line(id, &json!(true)))];
@@ -291,7 +389,8 @@ impl Session {
             difficulty: issued.difficulty,
             extranonce1: self.extranonce1.as_deref().unwrap_or_default(),
             extranonce2_bytes: self.settings.extranonce2_bytes,
-            version_mask: self.version_mask,
+            version: issued.version,
+            version_mask: issued.version_mask,
         };
         judge(&assignment, user, submit)
     }
@@ -323,6 +422,10 @@ impl Session {
             Some(difficulty) => {
                 let mut actions = vec![Action::Difficulty(difficulty)];
                 actions.extend(self.issue_if_changed(now));
+                if self.tags.mask != 0 && !self.tags.are_left() {
+                    // A new connection has a new search space, with tags of its own.
+                    actions.extend(self.farewell().map(Action::Notify));
+                }
                 actions
             }
         }
@@ -348,7 +451,35 @@ impl Session {
     /// Issues the work anew if its difficulty is not the one told.
     fn issue_if_changed(&mut self, now: Millis) -> Vec<Action> {
         let wanted = self.work.as_ref().map(|search| search.difficulty(self.vardiff.difficulty()));
-        if wanted.is_none() || wanted == self.told_difficulty { Vec::new() } else { self.issue(false, now) }
+        let holds = wanted.is_none() || wanted == self.told_difficulty || !self.can_tag();
+        if holds { Vec::new() } else { self.issue(false, now) }
+    }
+
+    /// Whether a job can be issued again under another difficulty: in a header of its own, so that a
+    /// hash that was found under one difficulty is worth nothing under another.
+    fn can_tag(&self) -> bool {
+        let left = self.version_mask & !self.tags.mask;
+        self.tags.are_left() && (self.version_mask == 0 || (left != 0 && left.count_ones() >= self.version_bits_wanted))
+    }
+
+    /// The version and difficulty to issue `search` with: its own version where this search space
+    /// never had it, otherwise one with a tag. Where there is no tag to be had, the difficulty stays
+    /// what it was at first.
+    fn version_and_difficulty(&mut self, search: &Search) -> (u32, Difficulty) {
+        let own = search.spec.template.version;
+        let wanted = search.difficulty(self.vardiff.difficulty());
+        if self.first_issues.len() >= FIRST_ISSUES_MAX {
+            self.tags.always = true;
+        }
+        let can_tag = self.can_tag();
+        match self.first_issues.get(&search.job) {
+            None if !self.tags.always || !can_tag => {
+                self.first_issues.insert(search.job, wanted);
+                (own, wanted)
+            }
+            Some(&first) if !can_tag => (own, first),
+            _ => (self.tags.next(own), wanted),
+        }
     }
 
     fn issue(&mut self, clean: bool, now: Millis) -> Vec<Action> {
@@ -357,18 +488,25 @@ impl Session {
         }
         let Some(search) = self.work.clone() else { return self.no_work(now) };
         self.told_no_work = false;
-        let mut actions = Vec::with_capacity(2);
-        let difficulty = search.difficulty(self.vardiff.difficulty());
+        let mut actions = Vec::with_capacity(3);
+        let (version, difficulty) = self.version_and_difficulty(&search);
         if self.told_difficulty != Some(difficulty) {
             actions.push(self.tell_difficulty(difficulty, now));
         }
+        let tagged = version != search.spec.template.version;
+        if tagged && self.version_mask & self.tags.mask != 0 {
+            self.version_mask &= !self.tags.mask;
+            let params = SetVersionMask(self.version_mask).to_params();
+            actions.push(Action::Notify(notification_line(SetVersionMask::METHOD, &params)));
+        }
         let wire = format!("{:x}{:04x}", search.serial, self.issue & 0xffff);
         self.issue = self.issue.wrapping_add(1);
-        actions.push(Action::Notify(search.notify.line(&wire, clean)));
+        actions.push(Action::Notify(search.notify.line(&wire, version, clean)));
         if self.issued.len() >= ISSUED_MAX {
             self.issued.pop_front();
         }
-        self.issued.push_back(Issued { wire, search, difficulty });
+        let version_mask = self.version_mask;
+        self.issued.push_back(Issued { wire, search, difficulty, version, version_mask });
         actions
     }
 

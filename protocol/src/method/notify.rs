@@ -82,11 +82,12 @@ impl Notify {
     }
 }
 
-/// A template's notify line, serialised once; only the job's id and the last flag are put in for
-/// each connection.
+/// A template's notify line, serialised once; only the job's id, its version and the last flag are
+/// put in for each connection.
 #[derive(Debug, Clone)]
 pub struct NotifyParts {
-    body: String,
+    before_version: String,
+    after_version: String,
 }
 
 impl NotifyParts {
@@ -94,20 +95,23 @@ impl NotifyParts {
     #[must_use]
     pub fn new(template: &Template) -> NotifyParts {
         let notify = Notify { job: String::new(), template: template.clone(), clean: false };
-        let params = notify.to_params().to_string();
-        // What lies between the (empty) job id and the (false) flag.
-        let body = params
-            .strip_prefix("[\"\"")
-            .and_then(|rest| rest.strip_suffix("false]"))
-            .expect("to_params writes an empty job id first and false last");
-        NotifyParts { body: body.to_owned() }
+        let params = notify.to_params();
+        let text = |range: std::ops::Range<usize>| {
+            let parts: Vec<String> = range.map(|index| params[index].to_string()).collect();
+            parts.join(",")
+        };
+        NotifyParts { before_version: text(1..5), after_version: text(6..8) }
     }
 
-    /// The whole line for a job id, which must need no JSON escapes.
+    /// The whole line for a job id, which must need no JSON escapes, and a block version.
     #[must_use]
-    pub fn line(&self, job: &str, clean: bool) -> String {
+    pub fn line(&self, job: &str, version: u32, clean: bool) -> String {
         debug_assert!(job.bytes().all(|byte| byte.is_ascii_alphanumeric()), "job ids are plain");
-        format!(r#"{{"id":null,"method":"{}","params":["{job}"{}{clean}]}}"#, Notify::METHOD, self.body)
+        let NotifyParts { before_version, after_version } = self;
+        format!(
+            r#"{{"id":null,"method":"{}","params":["{job}",{before_version},"{version:08x}",{after_version},{clean}]}}"#,
+            Notify::METHOD
+        )
     }
 }
 
@@ -128,7 +132,7 @@ mod tests {
             ntime: 1,
         };
         for clean in [false, true] {
-            let line = NotifyParts::new(&template).line("1f0a", clean);
+            let line = NotifyParts::new(&template).line("1f0a", template.version, clean);
             let Ok(Message::Request(request)) = Message::parse(line.as_bytes()) else { panic!("{line}") };
             let notify = Notify::from_params(&request.params).unwrap();
             assert_eq!(notify, Notify { job: "1f0a".into(), template: template.clone(), clean });
