@@ -115,7 +115,10 @@ pub enum Refusal {
     /// The job is closed.
     #[error("{0} is closed")]
     Closed(JobId),
-    /// The reference was counted for another amount or asset.
+    /// The job's time has not come.
+    #[error("{0} is not due yet")]
+    NotDue(JobId),
+    /// A sum would not fit.
     #[error("a sum would pass 128 bits")]
     TooMuch,
 }
@@ -135,6 +138,7 @@ pub(super) fn plan(state: &State, command: &Command, now: Millis) -> Result<(Vec
         Command::OpenJob(new) => open_job(state, new, now),
         Command::RequestCancel { job, sponsor, notice_ms } => request_cancel(state, *job, sponsor, *notice_ms, now),
         Command::Close { job, outcome } => match open(state, *job) {
+            Ok(()) if !is_due(state, *job, *outcome, now) => Err(Refusal::NotDue(*job)),
             Ok(()) => Ok((vec![Entry::JobClosed { job: *job, outcome: *outcome, at: now }], Done::Entered)),
             // A share closed it first.
             Err(Refusal::Closed(_)) => Ok((Vec::new(), Done::Repeated)),
@@ -148,6 +152,16 @@ fn open(state: &State, job: JobId) -> Result<(), Refusal> {
         Ok(_) => Ok(()),
         Err(Broken::Unknown(_)) => Err(Refusal::NoJob(job)),
         Err(_) => Err(Refusal::Closed(job)),
+    }
+}
+
+/// Whether the job's time has come by the ledger's own clock, which may be behind that of whoever asks.
+fn is_due(state: &State, job: JobId, outcome: Outcome, now: Millis) -> bool {
+    let Some(found) = state.jobs.get(&job) else { return false };
+    match outcome {
+        Outcome::Cancelled => found.cancel_at.is_some_and(|from| from <= now),
+        Outcome::Expired => found.terms.deadline_at <= now,
+        Outcome::Solved | Outcome::Exhausted => false,
     }
 }
 

@@ -403,3 +403,70 @@ fn answer(reply: Reply, outcome: Result<Done, LedgerError>) {
         tracing::trace!("an answer of the ledger found nobody");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use lode_protocol::api::{Amount, DepositRequest};
+
+    use crate::ledger::entry::{Outcome, Scheme};
+    use crate::ledger::plan::NewJob;
+
+    struct Deaf;
+
+    impl Listener for Deaf {
+        fn share(&mut self, _: &AccountName, _: u128, _: Millis) {}
+        fn closed(&mut self, _: JobId) {}
+        fn flushed(&mut self, _: u64, _: Duration) {}
+    }
+
+    fn start(data: &Path, time: &Arc<AtomicU64>) -> Ledger {
+        let time = time.clone();
+        let clock = Clock::new(move || time.load(Ordering::Relaxed));
+        let opening = Opening::open(data, &clock, |_, _, _| {}).unwrap();
+        opening.start(Options { group: Duration::ZERO }, clock, Deaf).0
+    }
+
+    fn new_job() -> Command {
+        Command::OpenJob(Box::new(NewJob {
+            sponsor: "acme".parse().unwrap(),
+            name: String::new(),
+            kind: "hash".into(),
+            spec: [0; 32],
+            asset: "C".parse().unwrap(),
+            budget: 10,
+            scheme: Scheme::Prop,
+            fee_bps: 0,
+            rate_card: 1,
+            work_quoted: 100,
+            work_expected: 100,
+            deadline_ms: 1000,
+            idempotency: None,
+        }))
+    }
+
+    fn deposit(asset: &str, amount: u128) -> Command {
+        let (sponsor, asset) = ("acme".parse().unwrap(), asset.parse().unwrap());
+        Command::Deposit(DepositRequest { sponsor, asset, amount: Amount(amount), reference: "r".into() })
+    }
+
+    #[tokio::test]
+    async fn an_ending_that_is_asked_for_too_early_is_refused_and_stops_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicU64::new(5_000));
+        let ledger = start(dir.path(), &time);
+        ledger.enter(Command::CreateSponsor("acme".parse().unwrap())).await.unwrap();
+        ledger.enter(deposit("C", 100)).await.unwrap();
+        ledger.enter(new_job()).await.unwrap();
+        // E.g. the book's clock was set back between its look and the ledger's.
+        for outcome in [Outcome::Expired, Outcome::Cancelled] {
+            let early = ledger.enter(Command::Close { job: JobId(1), outcome }).await;
+            assert_eq!(early, Err(LedgerError::Refused(Refusal::NotDue(JobId(1)))));
+        }
+        time.store(6_000, Ordering::Relaxed);
+        let close = Command::Close { job: JobId(1), outcome: Outcome::Expired };
+        assert_eq!(ledger.enter(close).await, Ok(Done::Entered));
+    }
+}
