@@ -648,6 +648,19 @@ fn minus(have: u128, want: u128, place: impl FnOnce() -> String) -> Result<u128,
 }
 
 impl Job {
+    /// A copy without what is kept of its shares, which may be large.
+    #[must_use]
+    pub fn without_shares(&self) -> Job {
+        Job {
+            terms: self.terms.clone(),
+            closed: self.closed.clone(),
+            solution: self.solution.clone(),
+            rounds: BTreeMap::new(),
+            seen: HashSet::new(),
+            ..*self
+        }
+    }
+
     /// A job between its escrow and its opening, which follow one another in one group.
     fn in_escrow(job: JobId, sponsor: &SponsorName, asset: &AssetName, amount: u128) -> Job {
         let terms = Terms::unopened(job, sponsor, asset, amount);

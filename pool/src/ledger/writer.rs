@@ -117,7 +117,7 @@ impl std::fmt::Debug for Queued {
 /// What the ledger held when it was opened.
 #[derive(Debug)]
 pub struct Restored {
-    /// Jobs that are open.
+    /// Jobs that are open, without their shares.
     pub open_jobs: Vec<Job>,
     /// Entries in all.
     pub entries: u64,
@@ -182,7 +182,7 @@ impl Opening {
         append(&mut journal, &due)?;
         state.take_dirty();
         let (store, opened) = Store::open(&store_dir(data), &state, journal.end())?;
-        let open_jobs = state.jobs.values().filter(|job| job.closed.is_none()).cloned().collect();
+        let open_jobs = state.jobs.values().filter(|job| job.closed.is_none()).map(Job::without_shares).collect();
         let torn = scan.torn.map(|(path, _)| path);
         let restored = Restored { open_jobs, entries: journal.end().seq, torn, store: opened };
         Ok(Opening { state, journal, store, restored })
