@@ -161,7 +161,10 @@ impl Opening {
         mut on_share: impl FnMut(&AccountName, u128, Millis),
     ) -> Result<Opening, OpenError> {
         let dir = journal_dir(data);
-        let made = std::fs::create_dir_all(&dir).and_then(|()| journal::sync_dir(data));
+        // Each name that leads to the journal, whether made now or by a process that was killed.
+        let made = std::fs::create_dir_all(&dir)
+            .and_then(|()| journal::sync_dir(&data.join("ledger")))
+            .and_then(|()| journal::sync_dir(data));
         made.map_err(|source| OpenError::Io { path: dir.clone(), source })?;
         let mut state = State::default();
         let scan = journal::scan(&dir, |_, entry| {
