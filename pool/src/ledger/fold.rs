@@ -240,7 +240,8 @@ pub struct State {
     /// Rigs' parts in closed jobs, kept for the record.
     pub closed_rounds: BTreeMap<(JobId, u32), Round>,
     worker_numbers: HashMap<UserName, u32>,
-    deposits: HashSet<[u8; 16]>,
+    /// Deposits by their cause, and what each was of.
+    deposits: HashMap<[u8; 16], (AssetName, u128)>,
     idempotency: HashMap<[u8; 16], (JobId, [u8; 32])>,
     /// Entries that the terms require next, in order.
     due: VecDeque<Entry>,
@@ -321,10 +322,10 @@ impl State {
         self.worker_numbers.get(user).copied()
     }
 
-    /// Whether this deposit is counted.
+    /// The deposit that is counted under this reference.
     #[must_use]
-    pub fn has_deposit(&self, sponsor: &SponsorName, reference: &str) -> bool {
-        self.deposits.contains(&deposit_cause(sponsor, reference))
+    pub fn deposit_of(&self, sponsor: &SponsorName, reference: &str) -> Option<&(AssetName, u128)> {
+        self.deposits.get(&deposit_cause(sponsor, reference))
     }
 
     /// The job that an idempotency key made, and the digest of its request.
@@ -416,7 +417,7 @@ impl State {
         amount: u128,
         reference: &str,
     ) -> Result<(), Broken> {
-        if !self.deposits.insert(deposit_cause(sponsor, reference)) {
+        if self.deposits.insert(deposit_cause(sponsor, reference), (asset.clone(), amount)).is_some() {
             return Err(Broken::Repeated(format!("deposit {reference:?}")));
         }
         let totals = self.totals(asset);

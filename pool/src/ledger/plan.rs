@@ -118,6 +118,9 @@ pub enum Refusal {
     /// The job's time has not come.
     #[error("{0} is not due yet")]
     NotDue(JobId),
+    /// The reference was counted for another amount or asset.
+    #[error("the reference {0:?} was counted for another amount or asset")]
+    ReferenceReused(String),
     /// A sum would not fit.
     #[error("a sum would pass 128 bits")]
     TooMuch,
@@ -193,8 +196,9 @@ fn plan_deposit(state: &State, deposit: &DepositRequest, now: Millis) -> Result<
     if !state.sponsors.contains_key(&sponsor) {
         return Err(Refusal::NoSponsor(sponsor));
     }
-    if state.has_deposit(&sponsor, &reference) {
-        return Ok((Vec::new(), Done::Repeated));
+    if let Some(counted) = state.deposit_of(&sponsor, &reference) {
+        let same = *counted == (asset, amount.0);
+        return if same { Ok((Vec::new(), Done::Repeated)) } else { Err(Refusal::ReferenceReused(reference)) };
     }
     let total = state.assets.get(&asset).map_or(0, |totals| totals.deposited);
     // Half the range, so that no sum of two such can overflow anywhere.
