@@ -5,6 +5,7 @@
 //! for the disk, brings the store up to date, and only then answers. After any error it answers
 //! nothing but refusals: what is on disk is then for the next start to find out.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -299,7 +300,10 @@ struct Group {
 impl<L: Listener> Writer<L> {
     fn run(mut self, commands: &Receiver<QueuedBox>) {
         while let Ok(first) = commands.recv() {
-            if let Err(fault) = self.group(first, commands) {
+            // A panic (an overflow, a failure within sled) is a fault as any other: it is told, and
+            // nothing that it left half done is answered or written on.
+            let group = catch_unwind(AssertUnwindSafe(|| self.group(first, commands)));
+            if let Err(fault) = group.unwrap_or_else(|_| Err("its thread panicked; the log has the place".into())) {
                 return self.refuse_all(&fault, commands);
             }
         }
@@ -453,6 +457,53 @@ mod tests {
     fn deposit(asset: &str, amount: u128) -> Command {
         let (sponsor, asset) = ("acme".parse().unwrap(), asset.parse().unwrap());
         Command::Deposit(DepositRequest { sponsor, asset, amount: Amount(amount), reference: "r".into() })
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_as_a_fault() {
+        struct Broken;
+        impl Listener for Broken {
+            fn share(&mut self, _: &AccountName, _: u128, _: Millis) {}
+            fn closed(&mut self, _: JobId) {}
+            fn flushed(&mut self, _: u64, _: Duration) {
+                panic!("as an overflow would");
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::new(|| 1);
+        let opening = Opening::open(dir.path(), &clock, |_, _, _| {}).unwrap();
+        let (ledger, thread) = opening.start(Options { group: Duration::ZERO }, clock, Broken);
+        let mut tip = ledger.tip();
+        ledger.enter(Command::CreateSponsor("acme".parse().unwrap())).await.unwrap();
+        tip.wait_for(|tip| tip.fault.is_some()).await.unwrap();
+        let next = ledger.enter(Command::CreateSponsor("other".parse().unwrap())).await;
+        assert!(matches!(next, Err(LedgerError::Down(_))), "{next:?}");
+        drop(ledger);
+        thread.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_reference_that_comes_with_other_money_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicU64::new(5_000));
+        let mut ledger = start(dir.path(), &time);
+        ledger.enter(Command::CreateSponsor("acme".parse().unwrap())).await.unwrap();
+        ledger.enter(deposit("C", 100)).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(ledger.enter(deposit("C", 100)).await, Ok(Done::Repeated));
+            for other in [deposit("C", 1000), deposit("D", 100)] {
+                let refused = ledger.enter(other).await;
+                assert_eq!(refused, Err(LedgerError::Refused(Refusal::ReferenceReused("r".into()))));
+            }
+            // The second time from the journal.
+            let copy = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(journal_dir(copy.path())).unwrap();
+            for item in journal_dir(dir.path()).read_dir().unwrap() {
+                let path = item.unwrap().path();
+                std::fs::copy(&path, journal_dir(copy.path()).join(path.file_name().unwrap())).unwrap();
+            }
+            ledger = start(&copy.keep(), &time);
+        }
     }
 
     #[tokio::test]
