@@ -27,8 +27,8 @@ pub enum StoreError {
     /// sled failed.
     #[error("the store failed: {0}")]
     Sled(#[from] sled::Error),
-    /// sled panicked while opening.
-    #[error("the store could not be opened: {0}")]
+    /// sled panicked.
+    #[error("the store is broken: {0}")]
     Panicked(String),
     /// A directory could not be moved or synced.
     #[error("{path}: {source}")]
@@ -133,9 +133,13 @@ fn position_bytes(position: Position) -> Vec<u8> {
 /// still under way, which a power cut turns into a hole that it cannot read; so it is off, and
 /// [`Store::checkpoint`] flushes instead.
 fn open_sled(path: &Path) -> Result<sled::Db, StoreError> {
-    let open = || sled::Config::new().path(path).flush_every_ms(None).cache_capacity(64 << 20).open();
-    match catch_unwind(AssertUnwindSafe(open)) {
-        Ok(opened) => Ok(opened?),
+    guarded(|| Ok(sled::Config::new().path(path).flush_every_ms(None).cache_capacity(64 << 20).open()?))
+}
+
+/// Runs `work` on a store that may be broken, which sled answers by a panic in places.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("sled panicked");
@@ -167,13 +171,9 @@ impl Store {
             Err(error) => error.to_string(),
             Ok(db) => {
                 let store = Store { db, path: path.to_owned() };
-                match store.compare(state, end) {
+                match guarded(|| store.agree(state, end)) {
                     Ok(Opened::Rebuilt(reason)) => reason,
-                    Ok(Opened::Behind(seq)) => {
-                        store.write_all(state, end)?;
-                        return Ok((store, Opened::Behind(seq)));
-                    }
-                    Ok(Opened::Agreed) => return Ok((store, Opened::Agreed)),
+                    Ok(opened) => return Ok((store, opened)),
                     Err(error @ StoreError::Ahead { .. }) => return Err(error),
                     Err(error) => error.to_string(),
                 }
@@ -183,6 +183,19 @@ impl Store {
         let store = Store { db: open_sled(path)?, path: path.to_owned() };
         store.write_all(state, end)?;
         Ok((store, Opened::Rebuilt(fault)))
+    }
+
+    /// Brings a store that is behind up to `state`. One that then still differs was behind on another
+    /// ledger, or has been damaged, and must be rebuilt.
+    fn agree(&self, state: &State, end: Position) -> Result<Opened, StoreError> {
+        let found = self.compare(state, end)?;
+        if matches!(found, Opened::Behind(_)) {
+            self.write_all(state, end)?;
+            if let Some(reason) = self.difference(state)? {
+                return Ok(Opened::Rebuilt(reason));
+            }
+        }
+        Ok(found)
     }
 
     /// How this store stands to `state`: equal, behind, or in need of being rebuilt.
@@ -399,4 +412,41 @@ fn records<T: DeserializeOwned>(
         rows.extend(serde_json::from_slice(&value).ok());
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::entry::Entry;
+
+    /// A ledger in which these accounts have a rig each.
+    fn state(accounts: &[&str]) -> State {
+        let mut state = State::default();
+        state.apply(&Entry::PoolOpened { pool: [1; 16], at: 1 }).unwrap();
+        for (index, account) in (0..).zip(accounts) {
+            let user = format!("{account}.rig").parse().unwrap();
+            state.apply(&Entry::WorkerSeen { index, user }).unwrap();
+        }
+        state
+    }
+
+    fn end(seq: u64) -> Position {
+        Position { seq, head: [seq.to_be_bytes()[7]; 32] }
+    }
+
+    #[test]
+    fn a_store_that_is_behind_catches_up_and_one_of_another_ledger_is_rebuilt() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        let open = |accounts: &[&str], seq| Store::open(&path, &state(accounts), end(seq)).unwrap();
+        let bob: AccountName = "bob".parse().unwrap();
+        assert_eq!(open(&["alice"], 2).1, Opened::Rebuilt("it is empty".into()));
+        assert_eq!(open(&["alice"], 2).1, Opened::Agreed);
+        assert_eq!(open(&["alice", "bob"], 3).1, Opened::Behind(2));
+        let (store, opened) = open(&["alice", "carol", "dora"], 4);
+        assert!(matches!(opened, Opened::Rebuilt(_)), "{opened:?}");
+        assert_eq!(store.account(&bob).unwrap(), None);
+        drop(store);
+        assert!(matches!(Store::open(&path, &state(&[]), end(1)), Err(StoreError::Ahead { store: 4, journal: 1 })));
+    }
 }
