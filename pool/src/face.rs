@@ -382,10 +382,17 @@ impl Port for Face {
 
     async fn create_sponsor(&self, new: NewSponsor) -> Result<SponsorCreated, PortError> {
         let name = new.name;
-        self.shared.ledger.enter(Command::CreateSponsor(name.clone())).await.map_err(refused)?;
+        let created = self.shared.ledger.enter(Command::CreateSponsor(name.clone())).await;
+        // A sponsor whose making ended between the ledger and its key gets the key now.
+        let exists = match created {
+            Err(error @ LedgerError::Refused(Refusal::SponsorExists(_))) => Some(refused(error)),
+            other => other.map(|_| None).map_err(refused)?,
+        };
         let key = tokio::task::block_in_place(|| self.secrets.add_sponsor(&name));
-        let key = key.map_err(|error| PortError::LedgerDown(error.to_string()))?;
-        Ok(SponsorCreated { name, key })
+        match key.map_err(|error| PortError::LedgerDown(error.to_string()))? {
+            Some(key) => Ok(SponsorCreated { name, key }),
+            None => Err(exists.unwrap_or_else(|| PortError::Conflict(format!("{name} has a key already")))),
+        }
     }
 
     async fn deposit(&self, deposit: DepositRequest) -> Result<DepositView, PortError> {
@@ -522,6 +529,19 @@ mod tests {
         assert!(cut.is_err(), "the ledger takes longer than the client waits");
         until("the job in the ledger", || face.job(JobId(1)).is_ok()).await;
         until("the job in the book", || face.shared.book.open_jobs() == 1).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sponsor_that_was_left_without_a_key_gets_one_and_no_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let face = face(dir.path(), Duration::ZERO);
+        let name: SponsorName = "acme".parse().unwrap();
+        // The process ended between the two.
+        face.shared.ledger.enter(Command::CreateSponsor(name.clone())).await.unwrap();
+        let made = face.create_sponsor(NewSponsor { name: name.clone() }).await.unwrap();
+        assert_eq!(face.sponsor_of_key(&made.key), Some(name.clone()));
+        let again = face.create_sponsor(NewSponsor { name }).await;
+        assert!(matches!(again, Err(PortError::Conflict(_))), "{again:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]
