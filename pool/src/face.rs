@@ -274,10 +274,7 @@ impl Port for Face {
             return Err(PortError::NotFound(format!("account {account}")));
         }
         let record = known.unwrap_or_default();
-        let mut workers = Vec::with_capacity(record.workers.len());
-        for &index in &record.workers {
-            workers.extend(self.store().worker(index).map_err(|error| store_down(&error))?);
-        }
+        let workers = self.store().workers(account).map_err(|error| store_down(&error))?;
         let open = self.open_earnings(account)?;
         Ok(AccountView {
             account: account.clone(),

@@ -102,8 +102,6 @@ pub struct Account {
     pub work: u128,
     /// Shares accepted, ever.
     pub shares: u64,
-    /// The numbers of its rigs.
-    pub workers: Vec<u32>,
 }
 
 /// A rig.
@@ -210,6 +208,8 @@ pub enum Key {
     Account(AccountName),
     /// A rig.
     Worker(u32),
+    /// That a rig is an account's.
+    Rig(AccountName, u32),
     /// A job.
     Job(JobId),
     /// A rig's part in a job.
@@ -473,9 +473,8 @@ impl State {
             return Err(Broken::Repeated(format!("worker {user}")));
         }
         let (account, name) = (user.account.clone(), user.worker.to_string());
-        self.accounts.entry(account.clone()).or_default().workers.push(index);
-        self.dirty.insert(Key::Account(account.clone()));
-        self.dirty.insert(Key::Worker(index));
+        self.accounts.entry(account.clone()).or_default();
+        self.dirty.extend([Key::Account(account.clone()), Key::Rig(account.clone(), index), Key::Worker(index)]);
         self.workers.push(Worker { account, name, work: 0, shares: 0, last_share_at: 0 });
         Ok(())
     }
