@@ -529,6 +529,27 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_whose_last_connection_leaves_gets_one_of_anothers() {
+        let dir = tempfile::tempdir().unwrap();
+        let face = face(dir.path(), Duration::ZERO);
+        let sponsor = funded(&face).await;
+        for _ in 0..2 {
+            face.submit(&sponsor, job(1000), None).await.unwrap();
+        }
+        let mut hands = Vec::new();
+        for _ in 0..3 {
+            hands.push(face.shared.book.join(lode_protocol::Difficulty::ONE).await.unwrap());
+        }
+        let jobs = |hands: &[(u64, crate::jobs::book::Watch)]| -> Vec<u64> {
+            hands.iter().map(|(_, watch)| watch.borrow().as_ref().unwrap().job.0).collect()
+        };
+        assert_eq!(jobs(&hands), [1, 2, 1]);
+        let (id, _) = hands.remove(1);
+        face.shared.book.leave(id).await;
+        until("one on each job", || jobs(&hands).contains(&2) && jobs(&hands).contains(&1)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_sponsor_that_was_left_without_a_key_gets_one_and_no_second() {
         let dir = tempfile::tempdir().unwrap();
         let face = face(dir.path(), Duration::ZERO);

@@ -28,7 +28,7 @@ pub const OPEN_JOBS_MAX: usize = 256;
 /// How often deadlines are looked at while a job is open.
 const TICK: Duration = Duration::from_millis(250);
 /// How long an ending that was asked of the ledger may take before it is asked again.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What a connection works on now.
 pub type Watch = watch::Receiver<Option<Arc<Search>>>;
@@ -173,10 +173,7 @@ impl Keeper {
     fn answer(&mut self, call: Call) {
         match call {
             Call::Join { power, reply } => self.join(power, reply),
-            Call::Leave(id) => {
-                self.hands.remove(&id);
-                self.seats.remove(&id);
-            }
+            Call::Leave(id) => self.leave(id),
             Call::Power(id, power) => {
                 if let Some(hand) = self.hands.get_mut(&id) {
                     hand.power = power_of(power);
@@ -209,6 +206,16 @@ impl Keeper {
         if reply.send((id, watch)).is_ok() {
             self.hands.insert(id, Hand { power, job });
             self.seats.insert(id, seat);
+        }
+    }
+
+    fn leave(&mut self, id: ConnectionId) {
+        self.seats.remove(&id);
+        let Some(job) = self.hands.remove(&id).and_then(|hand| hand.job) else { return };
+        // A job's last connection: others may have one to spare. As long as a job has any, the next
+        // connection that joins makes up for one that left.
+        if self.jobs.contains_key(&job) && !self.hands.values().any(|hand| hand.job == Some(job)) {
+            self.changed();
         }
     }
 
