@@ -14,7 +14,7 @@
 //! storage; after a directory's `fsync`, its names are. Sectors may otherwise be lost in any order.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::codec::CodecError;
@@ -367,12 +367,18 @@ impl Journal {
     }
 }
 
-/// Cuts a file at `offset`, or removes it where nothing of it is left.
+/// Cuts a file at `offset`, or removes it where nothing of it is left. What is cut is kept beside
+/// it: should it have been acknowledged once, as a store that is ahead would tell, it is all there is.
 fn cut(path: &Path, offset: u64) -> io::Result<()> {
     if offset == 0 {
         return std::fs::remove_file(path);
     }
-    let file = OpenOptions::new().write(true).open(path)?;
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let kept = File::create(path.with_extension("torn")).and_then(|mut torn| io::copy(&mut file, &mut torn));
+    if let Err(error) = kept {
+        tracing::warn!(path = %path.display(), %error, "what is cut off the journal's end could not be kept");
+    }
     file.set_len(offset)?;
     file.sync_all()
 }
@@ -450,6 +456,7 @@ mod tests {
             assert_eq!(read(dir.path()).unwrap().0, times);
             assert_eq!(open(dir.path()).end().seq, 4);
             assert_eq!(read(dir.path()).unwrap().1.torn, None);
+            assert_eq!(std::fs::read(dir.path().join("00000000000000000000.torn")).unwrap(), junk);
         }
     }
 
