@@ -102,8 +102,7 @@ impl Face {
     }
 
     fn record(&self, id: JobId) -> Result<Job, PortError> {
-        let found = self.store().job(id).map_err(|error| store_down(&error))?;
-        found.ok_or_else(|| PortError::NotFound(format!("job {id}")))
+        record(&self.shared, id)
     }
 
     fn own_record(&self, sponsor: &SponsorName, id: JobId) -> Result<Job, PortError> {
@@ -111,12 +110,18 @@ impl Face {
         if job.terms.sponsor == *sponsor { Ok(job) } else { Err(PortError::NotFound(format!("job {id} of yours"))) }
     }
 
+    fn next_serial(&self) -> u32 {
+        self.next_serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn is_filler(&self, sponsor: &SponsorName) -> bool {
+        self.config.house_sponsor.as_ref() == Some(sponsor)
+    }
+
     /// A search from its record and spec, ready to be offered.
     #[must_use]
     pub fn search(&self, job: &Job, spec: HashSpec) -> Search {
-        let serial = self.next_serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let filler = self.config.house_sponsor.as_ref() == Some(&job.terms.sponsor);
-        Search::new(job, spec, serial, filler)
+        Search::new(job, spec, self.next_serial(), self.is_filler(&job.terms.sponsor))
     }
 
     fn quote_of(&self, request: &JobRequest, spec: &HashSpec) -> Quote {
@@ -161,7 +166,7 @@ impl Face {
         &self,
         sponsor: &SponsorName,
         request: &JobRequest,
-        spec: &HashSpec,
+        spec: HashSpec,
         idempotency: Option<&Idempotency>,
     ) -> Result<Done, PortError> {
         let new = NewJob {
@@ -179,8 +184,34 @@ impl Face {
             deadline_ms: request.deadline_s * 1000,
             idempotency: idempotency.map(|idempotency| idempotency_digest(sponsor, idempotency)),
         };
-        self.shared.ledger.enter(Command::OpenJob(Box::new(new))).await.map_err(refused)
+        let (shared, serial, filler) = (self.shared.clone(), self.next_serial(), self.is_filler(sponsor));
+        to_the_end(async move {
+            let done = shared.ledger.enter(Command::OpenJob(Box::new(new))).await.map_err(refused)?;
+            if let Done::Opened(id) = done {
+                let record = record(&shared, id)?;
+                shared.book.open(Search::new(&record, spec, serial, filler)).await;
+                // A cancellation that was quicker than the offer found no job in the book.
+                if let Some(at) = self::record(&shared, id)?.cancel_at {
+                    shared.book.cancel_at(id, at).await;
+                }
+            }
+            Ok(done)
+        })
+        .await
     }
+}
+
+fn record(shared: &Shared, id: JobId) -> Result<Job, PortError> {
+    let found = shared.ledger.store().job(id).map_err(|error| store_down(&error))?;
+    found.ok_or_else(|| PortError::NotFound(format!("job {id}")))
+}
+
+/// Carries a change through to its end even if whoever asked goes away: a request is dropped where it
+/// stands when its connection closes, and half a change would be e.g. a job in escrow that nobody is offered.
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, PortError>> + Send + 'static,
+) -> Result<T, PortError> {
+    tokio::spawn(change).await.unwrap_or_else(|error| Err(PortError::LedgerDown(error.to_string())))
 }
 
 fn idempotency_digest(sponsor: &SponsorName, idempotency: &Idempotency) -> IdempotencyDigest {
@@ -243,10 +274,7 @@ impl Port for Face {
             return Err(PortError::NotFound(format!("account {account}")));
         }
         let record = known.unwrap_or_default();
-        let mut workers = Vec::with_capacity(record.workers.len());
-        for &index in &record.workers {
-            workers.extend(self.store().worker(index).map_err(|error| store_down(&error))?);
-        }
+        let workers = self.store().workers(account).map_err(|error| store_down(&error))?;
         let open = self.open_earnings(account)?;
         Ok(AccountView {
             account: account.clone(),
@@ -313,10 +341,9 @@ impl Port for Face {
             )));
         }
         let quote = self.quote_of(&request, &spec);
-        match self.open(sponsor, &request, &spec, idempotency.as_ref()).await? {
+        match self.open(sponsor, &request, spec, idempotency.as_ref()).await? {
             Done::Opened(id) => {
                 let record = self.record(id)?;
-                self.shared.book.open(self.search(&record, spec)).await;
                 tracing::info!(job = %id, %sponsor, "job opened");
                 Ok(Submitted { job: views::job(&record), quote, created: true })
             }
@@ -328,12 +355,16 @@ impl Port for Face {
     async fn cancel(&self, sponsor: &SponsorName, id: JobId) -> Result<JobView, PortError> {
         let notice_ms = u64::try_from(self.config.cancel_notice.as_millis()).unwrap_or(u64::MAX);
         let command = Command::RequestCancel { job: id, sponsor: sponsor.clone(), notice_ms };
-        self.shared.ledger.enter(command).await.map_err(refused)?;
-        let record = self.record(id)?;
-        if let Some(at) = record.cancel_at {
-            self.shared.book.cancel_at(id, at).await;
-        }
-        Ok(views::job(&record))
+        let shared = self.shared.clone();
+        to_the_end(async move {
+            shared.ledger.enter(command).await.map_err(refused)?;
+            let record = record(&shared, id)?;
+            if let Some(at) = record.cancel_at {
+                shared.book.cancel_at(id, at).await;
+            }
+            Ok(views::job(&record))
+        })
+        .await
     }
 
     fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<JobResult, PortError> {
@@ -348,10 +379,17 @@ impl Port for Face {
 
     async fn create_sponsor(&self, new: NewSponsor) -> Result<SponsorCreated, PortError> {
         let name = new.name;
-        self.shared.ledger.enter(Command::CreateSponsor(name.clone())).await.map_err(refused)?;
+        let created = self.shared.ledger.enter(Command::CreateSponsor(name.clone())).await;
+        // A sponsor whose making ended between the ledger and its key gets the key now.
+        let exists = match created {
+            Err(error @ LedgerError::Refused(Refusal::SponsorExists(_))) => Some(refused(error)),
+            other => other.map(|_| None).map_err(refused)?,
+        };
         let key = tokio::task::block_in_place(|| self.secrets.add_sponsor(&name));
-        let key = key.map_err(|error| PortError::LedgerDown(error.to_string()))?;
-        Ok(SponsorCreated { name, key })
+        match key.map_err(|error| PortError::LedgerDown(error.to_string()))? {
+            Some(key) => Ok(SponsorCreated { name, key }),
+            None => Err(exists.unwrap_or_else(|| PortError::Conflict(format!("{name} has a key already")))),
+        }
     }
 
     async fn deposit(&self, deposit: DepositRequest) -> Result<DepositView, PortError> {
@@ -375,5 +413,176 @@ impl Face {
             }
         }
         Ok(open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lode_protocol::api::Amount;
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::jobs::book::Book;
+    use crate::ledger::writer::{Listener, Opening, Options};
+    use crate::stratum::bans::Bans;
+    use crate::stratum::extranonce::Extranonces;
+    use crate::stratum::presence::Presence;
+    use crate::stratum::session::Settings;
+
+    struct Ends(mpsc::UnboundedSender<JobId>);
+
+    impl Listener for Ends {
+        fn share(&mut self, _: &AccountName, _: u128, _: Millis) {}
+        fn closed(&mut self, job: JobId) {
+            self.0.send(job).unwrap();
+        }
+        fn flushed(&mut self, _: u64, _: Duration) {}
+    }
+
+    fn system_clock() -> Clock {
+        let start = std::time::Instant::now();
+        Clock::new(move || 1_790_000_000_000 + u64::try_from(start.elapsed().as_millis()).unwrap())
+    }
+
+    /// A pool without sockets, whose ledger takes `group` to write.
+    fn face(data: &std::path::Path, group: Duration) -> Face {
+        let clock = system_clock();
+        let secrets = Secrets::open(data).unwrap();
+        let opening = Opening::open(data, &clock, |_, _, _| {}).unwrap();
+        let (ends, closed) = mpsc::unbounded_channel();
+        let (ledger, _) = opening.start(Options { group }, clock.clone(), Ends(ends));
+        let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, CancellationToken::new());
+        tokio::spawn(keeper);
+        let config = Config::default();
+        let settings = Settings { extranonce2_bytes: 4, version_mask: 0, vardiff: config.vardiff };
+        let shared = Arc::new(Shared {
+            book,
+            clock: clock.clone(),
+            extranonces: Arc::new(Extranonces::new(&[0; 4], secrets.session_key)),
+            bans: Bans::new(config.bans),
+            presence: Presence::default(),
+            settings,
+            limits: config.limits,
+            ledger,
+        });
+        Face {
+            shared,
+            secrets,
+            specs: Specs::at(data),
+            stats: Arc::default(),
+            started_at: clock.now(),
+            listener: ListenerView {
+                algorithm: "sha256d".into(),
+                address: String::new(),
+                extranonce1_bytes: 4,
+                extranonce2_bytes: 4,
+            },
+            changes: watch::channel(0).1,
+            next_serial: 1.into(),
+            config,
+        }
+    }
+
+    fn job(deadline_s: u64) -> JobRequest {
+        let spec: Value = json!({
+            "algorithm": "sha256d", "version": "20000000", "prev_hash": "00".repeat(32),
+            "coinbase1": format!("0100000001{}ffffffff08", "00".repeat(32)),
+            "coinbase2": format!("ffffffff01{}0000000000", "00".repeat(8)),
+            "merkle_branch": [], "nbits": "1d00ffff", "ntime": "60000000", "target": "00".repeat(6) + &"ff".repeat(26),
+        });
+        let body = json!({"kind": "hash", "spec": spec, "budget": 10, "asset": "C", "deadline_s": deadline_s});
+        JobRequest::from_json(body).unwrap()
+    }
+
+    async fn funded(face: &Face) -> SponsorName {
+        let name: SponsorName = "acme".parse().unwrap();
+        face.create_sponsor(NewSponsor { name: name.clone() }).await.unwrap();
+        let (asset, reference) = ("C".parse().unwrap(), "r".into());
+        face.deposit(DepositRequest { sponsor: name.clone(), asset, amount: Amount(100), reference }).await.unwrap();
+        name
+    }
+
+    async fn until(what: &str, mut done: impl FnMut() -> bool) {
+        for _ in 0..500 {
+            if done() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("waited in vain for {what}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_whose_client_hangs_up_is_offered_and_cancelled_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let face = face(dir.path(), Duration::from_millis(300));
+        let sponsor = funded(&face).await;
+        let cut = tokio::time::timeout(Duration::from_millis(100), face.submit(&sponsor, job(1000), None)).await;
+        assert!(cut.is_err(), "the ledger takes longer than the client waits");
+        until("the job in the ledger", || face.job(JobId(1)).is_ok()).await;
+        until("the job in the book", || face.shared.book.open_jobs() == 1).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_whose_last_connection_leaves_gets_one_of_anothers() {
+        let dir = tempfile::tempdir().unwrap();
+        let face = face(dir.path(), Duration::ZERO);
+        let sponsor = funded(&face).await;
+        for _ in 0..2 {
+            face.submit(&sponsor, job(1000), None).await.unwrap();
+        }
+        let mut hands = Vec::new();
+        for _ in 0..3 {
+            hands.push(face.shared.book.join(lode_protocol::Difficulty::ONE).await.unwrap());
+        }
+        let jobs = |hands: &[(u64, crate::jobs::book::Watch)]| -> Vec<u64> {
+            hands.iter().map(|(_, watch)| watch.borrow().as_ref().unwrap().job.0).collect()
+        };
+        assert_eq!(jobs(&hands), [1, 2, 1]);
+        let (id, _) = hands.remove(1);
+        face.shared.book.leave(id).await;
+        until("one on each job", || jobs(&hands).contains(&2) && jobs(&hands).contains(&1)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sponsor_that_was_left_without_a_key_gets_one_and_no_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let face = face(dir.path(), Duration::ZERO);
+        let name: SponsorName = "acme".parse().unwrap();
+        // The process ended between the two.
+        face.shared.ledger.enter(Command::CreateSponsor(name.clone())).await.unwrap();
+        let made = face.create_sponsor(NewSponsor { name: name.clone() }).await.unwrap();
+        assert_eq!(face.sponsor_of_key(&made.key), Some(name.clone()));
+        let again = face.create_sponsor(NewSponsor { name }).await;
+        assert!(matches!(again, Err(PortError::Conflict(_))), "{again:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_that_cannot_be_served_gives_its_escrow_back_at_its_deadline() {
+        let dir = tempfile::tempdir().unwrap();
+        let sponsor = {
+            let face = face(dir.path(), Duration::ZERO);
+            let sponsor = funded(&face).await;
+            face.submit(&sponsor, job(1), None).await.unwrap();
+            sponsor
+        };
+        // The pool stops, and its next life finds no spec.
+        let dir2 = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir2.path().join("ledger/journal")).unwrap();
+        for item in std::fs::read_dir(dir.path().join("ledger/journal")).unwrap() {
+            let path = item.unwrap().path();
+            std::fs::copy(&path, dir2.path().join("ledger/journal").join(path.file_name().unwrap())).unwrap();
+        }
+        let face = face(dir2.path(), Duration::ZERO);
+        let record = face.record(JobId(1)).unwrap();
+        crate::serve::restore(&face, &[record]).await;
+        until("its end", || face.record(JobId(1)).unwrap().closed.is_some()).await;
+        let money = face.sponsor(&sponsor).unwrap().assets[&"C".parse().unwrap()];
+        assert_eq!((money.balance, money.escrow), (Amount(100), Amount(0)));
     }
 }

@@ -119,13 +119,17 @@ impl Secrets {
         Ok(Secrets { dir: data.to_owned(), admin: blake3::hash(admin.as_bytes()), session_key, sponsors })
     }
 
-    /// Makes and keeps a key for `sponsor`; on stable storage when this returns.
+    /// Makes and keeps the key of `sponsor`; on stable storage when this returns. `None` if it has
+    /// one.
     ///
     /// # Errors
     /// The disk fails.
-    pub fn add_sponsor(&self, sponsor: &SponsorName) -> Result<String, SecretError> {
+    pub fn add_sponsor(&self, sponsor: &SponsorName) -> Result<Option<String>, SecretError> {
         let key = format!("{KEY_PREFIX}{}", hex::encode(&rand::random::<[u8; 32]>()));
         let mut sponsors = self.sponsors.lock().unwrap_or_else(PoisonError::into_inner);
+        if sponsors.values().any(|known| known == sponsor) {
+            return Ok(None);
+        }
         let mut next = sponsors.clone();
         next.insert(blake3::hash(key.as_bytes()), sponsor.clone());
         let mut lines: Vec<String> = next.iter().map(|(hash, name)| format!("{} {name}\n", hash.to_hex())).collect();
@@ -133,7 +137,7 @@ impl Secrets {
         let path = self.dir.join("sponsor.keys");
         write_private(&path, &lines.concat()).map_err(io_error(&path))?;
         *sponsors = next;
-        Ok(key)
+        Ok(Some(key))
     }
 
     /// Whose key this is. What is compared are hashes, so time tells nothing of a key.
@@ -161,8 +165,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let acme: SponsorName = "acme".parse().unwrap();
         let first = Secrets::open(dir.path()).unwrap();
-        let key = first.add_sponsor(&acme).unwrap();
-        let other = first.add_sponsor(&"other".parse().unwrap()).unwrap();
+        let key = first.add_sponsor(&acme).unwrap().unwrap();
+        let other = first.add_sponsor(&"other".parse().unwrap()).unwrap().unwrap();
+        assert_eq!(first.add_sponsor(&acme).unwrap(), None, "one key a sponsor");
         let again = Secrets::open(dir.path()).unwrap();
         assert_eq!(again.session_key, first.session_key);
         assert_eq!(again.sponsor_of_key(&key), Some(acme));

@@ -284,20 +284,25 @@ fn changes(
 }
 
 /// Offers the jobs that were open when the pool last stopped.
-async fn restore(face: &Face, open_jobs: &[Job]) {
+pub(crate) async fn restore(face: &Face, open_jobs: &[Job]) {
+    let book = &face.shared.book;
     for job in open_jobs {
         let id = job.terms.job;
         match face.specs.hash_spec(&job.terms.spec) {
             Ok(spec) if spec.extranonce_bytes == face.config.extranonce1_bytes + face.config.extranonce2_bytes => {
-                face.shared.book.open(face.search(job, spec)).await;
-                if let Some(at) = job.cancel_at {
-                    face.shared.book.cancel_at(id, at).await;
-                }
+                book.open(face.search(job, spec)).await;
             }
             Ok(_) => {
-                tracing::error!(job = %id, "its template fits other extranonce sizes than are configured now; it is not served")
+                tracing::error!(job = %id, "its template fits other extranonce sizes than are configured now; it is not served");
+                book.keep(id, job.terms.deadline_at).await;
             }
-            Err(error) => tracing::error!(job = %id, %error, "its spec cannot be read; it is not served"),
+            Err(error) => {
+                tracing::error!(job = %id, %error, "its spec cannot be read; it is not served");
+                book.keep(id, job.terms.deadline_at).await;
+            }
+        }
+        if let Some(at) = job.cancel_at {
+            book.cancel_at(id, at).await;
         }
     }
 }

@@ -56,7 +56,8 @@ impl Specs {
         let path = self.path(&digest);
         let write = || -> io::Result<()> {
             fs::create_dir_all(&self.dir)?;
-            let part = path.with_extension("part");
+            // A name of its own: another request may be keeping the same spec.
+            let part = path.with_extension(format!("{:016x}.part", rand::random::<u64>()));
             let mut file = fs::File::create(&part)?;
             file.write_all(bytes.as_bytes())?;
             file.sync_all()?;

@@ -34,17 +34,22 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub struct Vardiff {
     options: Options,
+    /// What the worker asked for as its lowest, within the options' bounds.
+    floor: Difficulty,
     difficulty: Difficulty,
     since: Millis,
     shares: u128,
     work: u128,
+    /// Shares ever.
+    known: u128,
 }
 
 impl Vardiff {
     /// Begins at the start difficulty, or at the one asked for, within bounds.
     #[must_use]
     pub fn new(options: Options, wanted: Option<Difficulty>, now: Millis) -> Vardiff {
-        let mut vardiff = Vardiff { options, difficulty: options.start, since: now, shares: 0, work: 0 };
+        let (floor, difficulty) = (options.least, options.start);
+        let mut vardiff = Vardiff { options, floor, difficulty, since: now, shares: 0, work: 0, known: 0 };
         vardiff.difficulty = vardiff.bounded(wanted.unwrap_or(options.start).steps());
         vardiff
     }
@@ -55,15 +60,26 @@ impl Vardiff {
         self.difficulty
     }
 
-    /// Keeps the difficulty at `floor` or above from now on.
+    /// Keeps the difficulty at `floor` or above from now on, within the bounds of the options.
     pub fn set_floor(&mut self, floor: Difficulty, now: Millis) {
-        self.options.least = floor.min(self.options.most);
-        self.restart(self.bounded(self.difficulty.steps()), now);
+        self.floor = floor.clamp(self.options.least, self.options.most);
+        self.go_to(self.bounded(self.difficulty.steps()), now);
     }
 
-    /// Goes on from a difficulty that the worker asked for.
+    /// Goes on from a difficulty that the worker asked for. Once its speed shows in its shares it
+    /// may ask for a higher one only: else who asks again and again floods the pool with shares.
     pub fn suggest(&mut self, wanted: Difficulty, now: Millis) {
-        self.restart(self.bounded(wanted.steps()), now);
+        let wanted = self.bounded(wanted.steps());
+        if wanted > self.difficulty || self.known < EVIDENCE {
+            self.go_to(wanted, now);
+        }
+    }
+
+    /// Restarts only where something changes: what was seen of a worker is not its to wipe out.
+    fn go_to(&mut self, difficulty: Difficulty, now: Millis) {
+        if difficulty != self.difficulty {
+            self.restart(difficulty, now);
+        }
     }
 
     /// Starts measuring anew, e.g. after a time without work.
@@ -74,6 +90,7 @@ impl Vardiff {
     /// A share of difficulty `of` came in. Gives the new difficulty if it changes.
     pub fn share(&mut self, of: Difficulty, now: Millis) -> Option<Difficulty> {
         self.shares += 1;
+        self.known += 1;
         self.work = self.work.saturating_add(of.work().0);
         self.retarget(now)
     }
@@ -84,6 +101,8 @@ impl Vardiff {
     }
 
     fn retarget(&mut self, now: Millis) -> Option<Difficulty> {
+        // A clock that was set back would make the wait endless.
+        self.since = self.since.min(now);
         let elapsed = u128::from(now.saturating_sub(self.since));
         let interval = u128::from(self.options.interval_ms);
         // The work of a wanted share, had it come at the speed seen; a zero time counts as one ms.
@@ -116,7 +135,7 @@ impl Vardiff {
     }
 
     fn bounded(&self, steps: u128) -> Difficulty {
-        Difficulty::from_steps(steps).clamp(self.options.least, self.options.most).for_wire()
+        Difficulty::from_steps(steps).clamp(self.floor, self.options.most).for_wire()
     }
 }
 
@@ -191,6 +210,32 @@ mod tests {
             changes += u32::from(vardiff.share(of, now as Millis).is_some());
         }
         assert!(changes < 200, "{changes} changes in 2000 shares");
+    }
+
+    #[test]
+    fn a_worker_cannot_talk_its_difficulty_below_the_pools_or_below_its_speed() {
+        let least = Difficulty::from_steps(1000);
+        let mut vardiff = Vardiff::new(Options { least, ..OPTIONS }, None, 0);
+        vardiff.set_floor(Difficulty::MIN, 0);
+        vardiff.suggest(Difficulty::MIN, 0);
+        assert_eq!(vardiff.difficulty(), least);
+        // One share a millisecond, and between any two of them a wish for the least.
+        for now in 1..100 {
+            let of = vardiff.difficulty();
+            vardiff.share(of, now);
+            vardiff.suggest(Difficulty::MIN, now);
+            vardiff.set_floor(Difficulty::MIN, now);
+        }
+        assert!(vardiff.difficulty().steps() > 1000 * 1000, "{}", vardiff.difficulty().steps());
+        vardiff.suggest(Difficulty::MAX, 200);
+        assert_eq!(vardiff.difficulty(), Difficulty::MAX);
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_hold_a_difficulty_up() {
+        let mut vardiff = Vardiff::new(OPTIONS, None, 3_600_000);
+        vardiff.tick(0);
+        assert!(vardiff.tick(20_000).is_some_and(|lower| lower < Difficulty::ONE));
     }
 
     #[test]

@@ -225,7 +225,7 @@ fn is_transaction_tail(bytes: &[u8]) -> bool {
             return None;
         }
         for _ in 0..outputs {
-            let (script, next) = compact_size(bytes, at + 8)?;
+            let (script, next) = compact_size(bytes, at.checked_add(8)?)?;
             at = next.checked_add(script)?;
         }
         at.checked_add(4)
@@ -276,6 +276,10 @@ mod tests {
     fn a_broken_coinbase_leaves_nothing_open() {
         assert!(open_coinbase_bytes(&[], &[]).is_empty());
         assert!(open_coinbase_bytes(&[1; 60], &[0xff; 40]).is_empty());
+        // The next output would begin four bytes before the end of all positions.
+        let length = (u64::MAX - 26).to_le_bytes();
+        let endless_script = [&[0, 0, 0, 0, 2][..], &[0; 8], &[0xff], &length, &[0; 18]].concat();
+        assert!(!is_transaction_tail(&endless_script));
         let mut one_input = vec![0; 41];
         one_input[4] = 1;
         one_input.push(0xff);

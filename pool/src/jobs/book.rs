@@ -11,6 +11,7 @@ use std::time::Duration;
 use lode_protocol::Difficulty;
 use lode_protocol::ids::JobId;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::assign::{ConnectionId, Hand, Offer, place, rebalance};
@@ -26,6 +27,8 @@ const QUEUE_MAX: usize = 1024;
 pub const OPEN_JOBS_MAX: usize = 256;
 /// How often deadlines are looked at while a job is open.
 const TICK: Duration = Duration::from_millis(250);
+/// How long an ending that was asked of the ledger may take before it is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What a connection works on now.
 pub type Watch = watch::Receiver<Option<Arc<Search>>>;
@@ -35,6 +38,7 @@ enum Call {
     Leave(ConnectionId),
     Power(ConnectionId, Difficulty),
     Open(Box<Search>),
+    Keep(JobId, Millis),
     CancelAt(JobId, Millis),
 }
 
@@ -103,6 +107,11 @@ impl Book {
         self.call(Call::Open(Box::new(search))).await;
     }
 
+    /// Keeps the deadline of an open job that cannot be worked on, so that its escrow is not held for ever.
+    pub async fn keep(&self, job: JobId, deadline_at: Millis) {
+        self.call(Call::Keep(job, deadline_at)).await;
+    }
+
     /// Tells when a job's cancellation takes effect.
     pub async fn cancel_at(&self, job: JobId, at: Millis) {
         self.call(Call::CancelAt(job, at)).await;
@@ -116,10 +125,12 @@ impl Book {
 }
 
 struct Entry {
-    search: Arc<Search>,
+    /// What connections work on; `None` where this pool cannot serve it.
+    search: Option<Arc<Search>>,
+    deadline_at: Millis,
     cancel_at: Option<Millis>,
-    /// The ledger was asked to close it.
-    closing: bool,
+    /// When the ledger was last asked to close it.
+    asked: Option<Instant>,
 }
 
 struct Keeper {
@@ -162,18 +173,20 @@ impl Keeper {
     fn answer(&mut self, call: Call) {
         match call {
             Call::Join { power, reply } => self.join(power, reply),
-            Call::Leave(id) => {
-                self.hands.remove(&id);
-                self.seats.remove(&id);
-            }
+            Call::Leave(id) => self.leave(id),
             Call::Power(id, power) => {
                 if let Some(hand) = self.hands.get_mut(&id) {
                     hand.power = power_of(power);
                 }
             }
             Call::Open(search) => {
-                let entry = Entry { search: Arc::new(*search), cancel_at: None, closing: false };
-                self.jobs.insert(entry.search.job, entry);
+                let (job, deadline_at) = (search.job, search.deadline_at);
+                let search = Some(Arc::new(*search));
+                self.jobs.insert(job, Entry { search, deadline_at, cancel_at: None, asked: None });
+                self.changed();
+            }
+            Call::Keep(job, deadline_at) => {
+                self.jobs.insert(job, Entry { search: None, deadline_at, cancel_at: None, asked: None });
                 self.changed();
             }
             Call::CancelAt(job, at) => {
@@ -189,23 +202,40 @@ impl Keeper {
         self.next_connection += 1;
         let power = power_of(power);
         let job = place(&self.offers(), &self.hands, power);
-        let (seat, watch) = watch::channel(job.map(|job| self.jobs[&job].search.clone()));
+        let (seat, watch) = watch::channel(self.search_of(job));
         if reply.send((id, watch)).is_ok() {
             self.hands.insert(id, Hand { power, job });
             self.seats.insert(id, seat);
         }
     }
 
+    fn leave(&mut self, id: ConnectionId) {
+        self.seats.remove(&id);
+        let Some(job) = self.hands.remove(&id).and_then(|hand| hand.job) else { return };
+        // A job's last connection: others may have one to spare. As long as a job has any, the next
+        // connection that joins makes up for one that left.
+        if self.jobs.contains_key(&job) && !self.hands.values().any(|hand| hand.job == Some(job)) {
+            self.changed();
+        }
+    }
+
+    fn search_of(&self, job: Option<JobId>) -> Option<Arc<Search>> {
+        self.jobs.get(&job?)?.search.clone()
+    }
+
     /// Jobs to work on: fillers only where there is nothing else.
     fn offers(&self) -> BTreeMap<JobId, Offer> {
-        let only_fillers = self.jobs.values().all(|entry| entry.search.filler);
-        let offered = self.jobs.iter().filter(|(_, entry)| only_fillers || !entry.search.filler);
-        offered.map(|(&job, entry)| (job, Offer { price: entry.search.price })).collect()
+        let served = || self.jobs.values().filter_map(|entry| entry.search.as_ref());
+        let only_fillers = served().all(|search| search.filler);
+        let offered = served().filter(|search| only_fillers || !search.filler);
+        offered.map(|search| (search.job, Offer { price: search.price })).collect()
     }
 
     fn closed(&mut self, job: JobId) {
         if let Some(entry) = self.jobs.remove(&job) {
-            entry.search.end();
+            if let Some(search) = entry.search {
+                search.end();
+            }
             self.changed();
         }
     }
@@ -214,7 +244,8 @@ impl Keeper {
         for (id, job) in rebalance(&self.offers(), &self.hands) {
             if let (Some(hand), Some(seat)) = (self.hands.get_mut(&id), self.seats.get(&id)) {
                 hand.job = job;
-                seat.send_replace(job.map(|job| self.jobs[&job].search.clone()));
+                let search = job.and_then(|job| self.jobs.get(&job)).and_then(|entry| entry.search.clone());
+                seat.send_replace(search);
             }
         }
         self.open.send_replace(self.jobs.len());
@@ -223,15 +254,16 @@ impl Keeper {
     /// Asks the ledger to close what is due.
     fn close_due(&mut self) {
         let now = self.clock.now();
-        for (&job, entry) in self.jobs.iter_mut().filter(|(_, entry)| !entry.closing) {
+        let waits = |entry: &Entry| entry.asked.is_some_and(|at| at.elapsed() < ASK_AGAIN);
+        for (&job, entry) in self.jobs.iter_mut().filter(|(_, entry)| !waits(entry)) {
             let outcome = if entry.cancel_at.is_some_and(|at| at <= now) {
                 Outcome::Cancelled
-            } else if entry.search.deadline_at <= now {
+            } else if entry.deadline_at <= now {
                 Outcome::Expired
             } else {
                 continue;
             };
-            entry.closing = true;
+            entry.asked = Some(Instant::now());
             let ledger = self.ledger.clone();
             // Its end comes back through `closed`, as for a job that a share has closed.
             tokio::spawn(async move {

@@ -102,8 +102,6 @@ pub struct Account {
     pub work: u128,
     /// Shares accepted, ever.
     pub shares: u64,
-    /// The numbers of its rigs.
-    pub workers: Vec<u32>,
 }
 
 /// A rig.
@@ -210,6 +208,8 @@ pub enum Key {
     Account(AccountName),
     /// A rig.
     Worker(u32),
+    /// That a rig is an account's.
+    Rig(AccountName, u32),
     /// A job.
     Job(JobId),
     /// A rig's part in a job.
@@ -240,7 +240,8 @@ pub struct State {
     /// Rigs' parts in closed jobs, kept for the record.
     pub closed_rounds: BTreeMap<(JobId, u32), Round>,
     worker_numbers: HashMap<UserName, u32>,
-    deposits: HashSet<[u8; 16]>,
+    /// Deposits by their cause, and what each was of.
+    deposits: HashMap<[u8; 16], (AssetName, u128)>,
     idempotency: HashMap<[u8; 16], (JobId, [u8; 32])>,
     /// Entries that the terms require next, in order.
     due: VecDeque<Entry>,
@@ -321,10 +322,10 @@ impl State {
         self.worker_numbers.get(user).copied()
     }
 
-    /// Whether this deposit is counted.
+    /// The deposit that is counted under this reference.
     #[must_use]
-    pub fn has_deposit(&self, sponsor: &SponsorName, reference: &str) -> bool {
-        self.deposits.contains(&deposit_cause(sponsor, reference))
+    pub fn deposit_of(&self, sponsor: &SponsorName, reference: &str) -> Option<&(AssetName, u128)> {
+        self.deposits.get(&deposit_cause(sponsor, reference))
     }
 
     /// The job that an idempotency key made, and the digest of its request.
@@ -416,7 +417,7 @@ impl State {
         amount: u128,
         reference: &str,
     ) -> Result<(), Broken> {
-        if !self.deposits.insert(deposit_cause(sponsor, reference)) {
+        if self.deposits.insert(deposit_cause(sponsor, reference), (asset.clone(), amount)).is_some() {
             return Err(Broken::Repeated(format!("deposit {reference:?}")));
         }
         let totals = self.totals(asset);
@@ -472,9 +473,8 @@ impl State {
             return Err(Broken::Repeated(format!("worker {user}")));
         }
         let (account, name) = (user.account.clone(), user.worker.to_string());
-        self.accounts.entry(account.clone()).or_default().workers.push(index);
-        self.dirty.insert(Key::Account(account.clone()));
-        self.dirty.insert(Key::Worker(index));
+        self.accounts.entry(account.clone()).or_default();
+        self.dirty.extend([Key::Account(account.clone()), Key::Rig(account.clone(), index), Key::Worker(index)]);
         self.workers.push(Worker { account, name, work: 0, shares: 0, last_share_at: 0 });
         Ok(())
     }
@@ -648,6 +648,19 @@ fn minus(have: u128, want: u128, place: impl FnOnce() -> String) -> Result<u128,
 }
 
 impl Job {
+    /// A copy without what is kept of its shares, which may be large.
+    #[must_use]
+    pub fn without_shares(&self) -> Job {
+        Job {
+            terms: self.terms.clone(),
+            closed: self.closed.clone(),
+            solution: self.solution.clone(),
+            rounds: BTreeMap::new(),
+            seen: HashSet::new(),
+            ..*self
+        }
+    }
+
     /// A job between its escrow and its opening, which follow one another in one group.
     fn in_escrow(job: JobId, sponsor: &SponsorName, asset: &AssetName, amount: u128) -> Job {
         let terms = Terms::unopened(job, sponsor, asset, amount);

@@ -14,7 +14,7 @@
 //! storage; after a directory's `fsync`, its names are. Sectors may otherwise be lost in any order.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::codec::CodecError;
@@ -218,12 +218,14 @@ fn scan_segment<E: std::fmt::Display>(
         seq,
         what,
     };
+    // A crash between a segment's creation and its header's reaching the disk, which may have got
+    // the file's new length first. Frames come only after that.
+    let unborn = bytes.len() <= SEGMENT_HEADER_BYTES && bytes.iter().all(|&byte| byte == 0);
+    if is_last && (unborn || bytes.len() < SEGMENT_HEADER_BYTES) {
+        scan.torn = Some((path.to_owned(), 0));
+        return Ok(());
+    }
     let Some((header, _)) = bytes.split_first_chunk::<SEGMENT_HEADER_BYTES>() else {
-        // A crash between a segment's creation and its header's write.
-        if is_last {
-            scan.torn = Some((path.to_owned(), 0));
-            return Ok(());
-        }
         return Err(damaged(0, scan.end.seq, "the segment has no header".into()));
     };
     check_header(header, scan).map_err(|what| damaged(0, scan.end.seq, what))?;
@@ -299,20 +301,28 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal that `scan` read, cutting what a crash left of an unfinished group; or
-    /// makes an empty one for `new_pool` where there is none.
+    /// makes an empty one for `new_pool` where there is none. All that was read is on stable
+    /// storage when this returns: a process that was killed may have written its last group, or
+    /// made its last segment, without having waited for the disk, and answers are given by it from
+    /// here on.
     ///
     /// # Errors
     /// The disk fails.
     pub fn open(dir: &Path, scan: &Scan, new_pool: [u8; 16]) -> Result<Journal, JournalError> {
         if let Some((path, offset)) = &scan.torn {
             cut(path, *offset).map_err(io_error(path))?;
-            sync_dir(dir).map_err(io_error(dir))?;
         }
+        sync_dir(dir).map_err(io_error(dir))?;
         let pool = scan.pool.unwrap_or(new_pool);
         let Some((path, bytes)) = scan.last.clone() else {
             return Journal::create_segment(dir, pool, scan.end);
         };
-        let file = OpenOptions::new().append(true).open(&path).map_err(io_error(&path))?;
+        let open = || -> io::Result<File> {
+            let file = OpenOptions::new().append(true).open(&path)?;
+            file.sync_all()?;
+            Ok(file)
+        };
+        let file = open().map_err(io_error(&path))?;
         Ok(Journal { dir: dir.to_owned(), pool, path, file, bytes, end: scan.end })
     }
 
@@ -357,12 +367,18 @@ impl Journal {
     }
 }
 
-/// Cuts a file at `offset`, or removes it where nothing of it is left.
+/// Cuts a file at `offset`, or removes it where nothing of it is left. What is cut is kept beside
+/// it: should it have been acknowledged once, as a store that is ahead would tell, it is all there is.
 fn cut(path: &Path, offset: u64) -> io::Result<()> {
     if offset == 0 {
         return std::fs::remove_file(path);
     }
-    let file = OpenOptions::new().write(true).open(path)?;
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let kept = File::create(path.with_extension("torn")).and_then(|mut torn| io::copy(&mut file, &mut torn));
+    if let Err(error) = kept {
+        tracing::warn!(path = %path.display(), %error, "what is cut off the journal's end could not be kept");
+    }
     file.set_len(offset)?;
     file.sync_all()
 }
@@ -440,6 +456,19 @@ mod tests {
             assert_eq!(read(dir.path()).unwrap().0, times);
             assert_eq!(open(dir.path()).end().seq, 4);
             assert_eq!(read(dir.path()).unwrap().1.torn, None);
+            assert_eq!(std::fs::read(dir.path().join("00000000000000000000.torn")).unwrap(), junk);
+        }
+    }
+
+    #[test]
+    fn a_new_segment_of_which_only_the_length_reached_the_disk_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let times = fill(dir.path(), 2);
+        for length in [0, 10, SEGMENT_HEADER_BYTES] {
+            std::fs::write(segment_path(dir.path(), 4), vec![0; length]).unwrap();
+            assert_eq!(read(dir.path()).unwrap().0, times);
+            assert_eq!(open(dir.path()).end().seq, 4);
+            assert_eq!(segments(dir.path()).unwrap().len(), 1);
         }
     }
 

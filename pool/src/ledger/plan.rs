@@ -115,7 +115,13 @@ pub enum Refusal {
     /// The job is closed.
     #[error("{0} is closed")]
     Closed(JobId),
+    /// The job's time has not come.
+    #[error("{0} is not due yet")]
+    NotDue(JobId),
     /// The reference was counted for another amount or asset.
+    #[error("the reference {0:?} was counted for another amount or asset")]
+    ReferenceReused(String),
+    /// A sum would not fit.
     #[error("a sum would pass 128 bits")]
     TooMuch,
 }
@@ -135,6 +141,7 @@ pub(super) fn plan(state: &State, command: &Command, now: Millis) -> Result<(Vec
         Command::OpenJob(new) => open_job(state, new, now),
         Command::RequestCancel { job, sponsor, notice_ms } => request_cancel(state, *job, sponsor, *notice_ms, now),
         Command::Close { job, outcome } => match open(state, *job) {
+            Ok(()) if !is_due(state, *job, *outcome, now) => Err(Refusal::NotDue(*job)),
             Ok(()) => Ok((vec![Entry::JobClosed { job: *job, outcome: *outcome, at: now }], Done::Entered)),
             // A share closed it first.
             Err(Refusal::Closed(_)) => Ok((Vec::new(), Done::Repeated)),
@@ -148,6 +155,16 @@ fn open(state: &State, job: JobId) -> Result<(), Refusal> {
         Ok(_) => Ok(()),
         Err(Broken::Unknown(_)) => Err(Refusal::NoJob(job)),
         Err(_) => Err(Refusal::Closed(job)),
+    }
+}
+
+/// Whether the job's time has come by the ledger's own clock, which may be behind that of whoever asks.
+fn is_due(state: &State, job: JobId, outcome: Outcome, now: Millis) -> bool {
+    let Some(found) = state.jobs.get(&job) else { return false };
+    match outcome {
+        Outcome::Cancelled => found.cancel_at.is_some_and(|from| from <= now),
+        Outcome::Expired => found.terms.deadline_at <= now,
+        Outcome::Solved | Outcome::Exhausted => false,
     }
 }
 
@@ -179,8 +196,9 @@ fn plan_deposit(state: &State, deposit: &DepositRequest, now: Millis) -> Result<
     if !state.sponsors.contains_key(&sponsor) {
         return Err(Refusal::NoSponsor(sponsor));
     }
-    if state.has_deposit(&sponsor, &reference) {
-        return Ok((Vec::new(), Done::Repeated));
+    if let Some(counted) = state.deposit_of(&sponsor, &reference) {
+        let same = *counted == (asset, amount.0);
+        return if same { Ok((Vec::new(), Done::Repeated)) } else { Err(Refusal::ReferenceReused(reference)) };
     }
     let total = state.assets.get(&asset).map_or(0, |totals| totals.deposited);
     // Half the range, so that no sum of two such can overflow anywhere.

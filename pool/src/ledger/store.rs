@@ -17,7 +17,7 @@ use super::fold::{Account, AssetTotals, Earning, Job, Key, Round, Sponsor, State
 use super::journal::Position;
 
 /// Version of the records' encoding; another one is rebuilt.
-const STORE_VERSION: &[u8] = b"1";
+const STORE_VERSION: &[u8] = b"2";
 const POSITION_KEY: &[u8] = b"m/position";
 const VERSION_KEY: &[u8] = b"m/version";
 
@@ -27,8 +27,8 @@ pub enum StoreError {
     /// sled failed.
     #[error("the store failed: {0}")]
     Sled(#[from] sled::Error),
-    /// sled panicked while opening.
-    #[error("the store could not be opened: {0}")]
+    /// sled panicked.
+    #[error("the store is broken: {0}")]
     Panicked(String),
     /// A directory could not be moved or synced.
     #[error("{path}: {source}")]
@@ -76,10 +76,15 @@ fn key_bytes(key: &Key) -> Vec<u8> {
         Key::Sponsor(sponsor) => bytes = [b"s/", sponsor.as_str().as_bytes()].concat(),
         Key::Account(account) => bytes = [b"a/", account.as_str().as_bytes()].concat(),
         Key::Worker(index) => bytes = [&b"w/"[..], &index.to_be_bytes()].concat(),
+        // Apart from the account's record, which is written with each share and must stay small.
+        Key::Rig(account, index) => {
+            bytes = named_prefix(b"k/", account);
+            bytes.extend_from_slice(&index.to_be_bytes());
+        }
         Key::Job(job) => bytes = [&b"j/"[..], &job.0.to_be_bytes()].concat(),
         Key::Round(job, worker) => bytes = [&b"r/"[..], &job.0.to_be_bytes(), &worker.to_be_bytes()].concat(),
         Key::Earning(account, job) => {
-            bytes = earnings_prefix(account);
+            bytes = named_prefix(b"e/", account);
             bytes.extend_from_slice(&job.0.to_be_bytes());
         }
     }
@@ -87,8 +92,8 @@ fn key_bytes(key: &Key) -> Vec<u8> {
 }
 
 /// Names have no zero byte, so one account's keys never begin another's.
-fn earnings_prefix(account: &AccountName) -> Vec<u8> {
-    [b"e/", account.as_str().as_bytes(), b"\0"].concat()
+fn named_prefix(kind: &[u8], account: &AccountName) -> Vec<u8> {
+    [kind, account.as_str().as_bytes(), b"\0"].concat()
 }
 
 fn json(record: &impl Serialize) -> Vec<u8> {
@@ -102,6 +107,10 @@ fn record(state: &State, key: &Key) -> Option<Vec<u8>> {
         Key::Sponsor(sponsor) => state.sponsors.get(sponsor).map(json),
         Key::Account(account) => state.accounts.get(account).map(json),
         Key::Worker(index) => state.workers.get(*index as usize).map(json),
+        Key::Rig(account, index) => {
+            let rig = state.workers.get(*index as usize);
+            rig.filter(|rig| rig.account == *account).map(|_| Vec::new())
+        }
         Key::Job(job) => state.jobs.get(job).map(json),
         Key::Round(job, worker) => {
             let open = state.jobs.get(job).and_then(|job| job.rounds.get(worker));
@@ -113,7 +122,9 @@ fn record(state: &State, key: &Key) -> Option<Vec<u8>> {
 
 /// Every key that `state` has a record of.
 fn all_keys(state: &State) -> impl Iterator<Item = Key> {
-    let workers = (0..).zip(&state.workers).map(|(index, _)| Key::Worker(index));
+    let workers = (0..)
+        .zip(&state.workers)
+        .flat_map(|(index, worker)| [Key::Worker(index), Key::Rig(worker.account.clone(), index)]);
     let open_rounds = state.jobs.iter().flat_map(|(&id, job)| job.rounds.keys().map(move |&w| Key::Round(id, w)));
     workers
         .chain(open_rounds)
@@ -133,9 +144,13 @@ fn position_bytes(position: Position) -> Vec<u8> {
 /// still under way, which a power cut turns into a hole that it cannot read; so it is off, and
 /// [`Store::checkpoint`] flushes instead.
 fn open_sled(path: &Path) -> Result<sled::Db, StoreError> {
-    let open = || sled::Config::new().path(path).flush_every_ms(None).cache_capacity(64 << 20).open();
-    match catch_unwind(AssertUnwindSafe(open)) {
-        Ok(opened) => Ok(opened?),
+    guarded(|| Ok(sled::Config::new().path(path).flush_every_ms(None).cache_capacity(64 << 20).open()?))
+}
+
+/// Runs `work` on a store that may be broken, which sled answers by a panic in places.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("sled panicked");
@@ -167,13 +182,9 @@ impl Store {
             Err(error) => error.to_string(),
             Ok(db) => {
                 let store = Store { db, path: path.to_owned() };
-                match store.compare(state, end) {
+                match guarded(|| store.agree(state, end)) {
                     Ok(Opened::Rebuilt(reason)) => reason,
-                    Ok(Opened::Behind(seq)) => {
-                        store.write_all(state, end)?;
-                        return Ok((store, Opened::Behind(seq)));
-                    }
-                    Ok(Opened::Agreed) => return Ok((store, Opened::Agreed)),
+                    Ok(opened) => return Ok((store, opened)),
                     Err(error @ StoreError::Ahead { .. }) => return Err(error),
                     Err(error) => error.to_string(),
                 }
@@ -183,6 +194,19 @@ impl Store {
         let store = Store { db: open_sled(path)?, path: path.to_owned() };
         store.write_all(state, end)?;
         Ok((store, Opened::Rebuilt(fault)))
+    }
+
+    /// Brings a store that is behind up to `state`. One that then still differs was behind on another
+    /// ledger, or has been damaged, and must be rebuilt.
+    fn agree(&self, state: &State, end: Position) -> Result<Opened, StoreError> {
+        let found = self.compare(state, end)?;
+        if matches!(found, Opened::Behind(_)) {
+            self.write_all(state, end)?;
+            if let Some(reason) = self.difference(state)? {
+                return Ok(Opened::Rebuilt(reason));
+            }
+        }
+        Ok(found)
     }
 
     /// How this store stands to `state`: equal, behind, or in need of being rebuilt.
@@ -299,12 +323,20 @@ impl Store {
         self.get(&Key::Account(account.clone()))
     }
 
-    /// A rig.
+    /// An account's rigs.
     ///
     /// # Errors
     /// sled fails.
-    pub fn worker(&self, index: u32) -> Result<Option<Worker>, StoreError> {
-        self.get(&Key::Worker(index))
+    pub fn workers(&self, account: &AccountName) -> Result<Vec<Worker>, StoreError> {
+        let prefix = named_prefix(b"k/", account);
+        let mut workers = Vec::new();
+        for item in self.db.scan_prefix(&prefix) {
+            let (key, _) = item?;
+            if let Some(index) = key.get(prefix.len()..).and_then(|index| index.first_chunk()) {
+                workers.extend(self.get(&Key::Worker(u32::from_be_bytes(*index)))?);
+            }
+        }
+        Ok(workers)
     }
 
     /// A job.
@@ -350,7 +382,7 @@ impl Store {
         before: JobId,
         most: usize,
     ) -> Result<Vec<(JobId, Earning)>, StoreError> {
-        let first = earnings_prefix(account);
+        let first = named_prefix(b"e/", account);
         let prefix = first.len();
         let range = self.db.range(first..key_bytes(&Key::Earning(account.clone(), before)));
         let mut rows = Vec::new();
@@ -399,4 +431,58 @@ fn records<T: DeserializeOwned>(
         rows.extend(serde_json::from_slice(&value).ok());
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::entry::Entry;
+
+    /// A ledger in which these accounts have a rig each.
+    fn state(accounts: &[&str]) -> State {
+        let mut state = State::default();
+        state.apply(&Entry::PoolOpened { pool: [1; 16], at: 1 }).unwrap();
+        for (index, account) in (0..).zip(accounts) {
+            let user = format!("{account}.rig").parse().unwrap();
+            state.apply(&Entry::WorkerSeen { index, user }).unwrap();
+        }
+        state
+    }
+
+    fn end(seq: u64) -> Position {
+        Position { seq, head: [seq.to_be_bytes()[7]; 32] }
+    }
+
+    #[test]
+    fn an_accounts_record_is_small_however_many_rigs_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut state = state(&[]);
+        for index in 0..10_000 {
+            let user = format!("alice.r{index}").parse().unwrap();
+            state.apply(&Entry::WorkerSeen { index, user }).unwrap();
+        }
+        let user = "alice2.rig".parse().unwrap();
+        state.apply(&Entry::WorkerSeen { index: 10_000, user }).unwrap();
+        let (store, _) = Store::open(&dir.path().join("store"), &state, end(9)).unwrap();
+        let alice: AccountName = "alice".parse().unwrap();
+        assert_eq!(store.workers(&alice).unwrap(), state.workers[..10_000]);
+        // It is written with every share of the account.
+        assert!(record(&state, &Key::Account(alice)).unwrap().len() < 200);
+    }
+
+    #[test]
+    fn a_store_that_is_behind_catches_up_and_one_of_another_ledger_is_rebuilt() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        let open = |accounts: &[&str], seq| Store::open(&path, &state(accounts), end(seq)).unwrap();
+        let bob: AccountName = "bob".parse().unwrap();
+        assert_eq!(open(&["alice"], 2).1, Opened::Rebuilt("it is empty".into()));
+        assert_eq!(open(&["alice"], 2).1, Opened::Agreed);
+        assert_eq!(open(&["alice", "bob"], 3).1, Opened::Behind(2));
+        let (store, opened) = open(&["alice", "carol", "dora"], 4);
+        assert!(matches!(opened, Opened::Rebuilt(_)), "{opened:?}");
+        assert_eq!(store.account(&bob).unwrap(), None);
+        drop(store);
+        assert!(matches!(Store::open(&path, &state(&[]), end(1)), Err(StoreError::Ahead { store: 4, journal: 1 })));
+    }
 }

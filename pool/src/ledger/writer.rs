@@ -5,6 +5,7 @@
 //! for the disk, brings the store up to date, and only then answers. After any error it answers
 //! nothing but refusals: what is on disk is then for the next start to find out.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -117,7 +118,7 @@ impl std::fmt::Debug for Queued {
 /// What the ledger held when it was opened.
 #[derive(Debug)]
 pub struct Restored {
-    /// Jobs that are open.
+    /// Jobs that are open, without their shares.
     pub open_jobs: Vec<Job>,
     /// Entries in all.
     pub entries: u64,
@@ -161,7 +162,10 @@ impl Opening {
         mut on_share: impl FnMut(&AccountName, u128, Millis),
     ) -> Result<Opening, OpenError> {
         let dir = journal_dir(data);
-        let made = std::fs::create_dir_all(&dir).and_then(|()| journal::sync_dir(data));
+        // Each name that leads to the journal, whether made now or by a process that was killed.
+        let made = std::fs::create_dir_all(&dir)
+            .and_then(|()| journal::sync_dir(&data.join("ledger")))
+            .and_then(|()| journal::sync_dir(data));
         made.map_err(|source| OpenError::Io { path: dir.clone(), source })?;
         let mut state = State::default();
         let scan = journal::scan(&dir, |_, entry| {
@@ -182,7 +186,7 @@ impl Opening {
         append(&mut journal, &due)?;
         state.take_dirty();
         let (store, opened) = Store::open(&store_dir(data), &state, journal.end())?;
-        let open_jobs = state.jobs.values().filter(|job| job.closed.is_none()).cloned().collect();
+        let open_jobs = state.jobs.values().filter(|job| job.closed.is_none()).map(Job::without_shares).collect();
         let torn = scan.torn.map(|(path, _)| path);
         let restored = Restored { open_jobs, entries: journal.end().seq, torn, store: opened };
         Ok(Opening { state, journal, store, restored })
@@ -296,7 +300,10 @@ struct Group {
 impl<L: Listener> Writer<L> {
     fn run(mut self, commands: &Receiver<QueuedBox>) {
         while let Ok(first) = commands.recv() {
-            if let Err(fault) = self.group(first, commands) {
+            // A panic (an overflow, a failure within sled) is a fault as any other: it is told, and
+            // nothing that it left half done is answered or written on.
+            let group = catch_unwind(AssertUnwindSafe(|| self.group(first, commands)));
+            if let Err(fault) = group.unwrap_or_else(|_| Err("its thread panicked; the log has the place".into())) {
                 return self.refuse_all(&fault, commands);
             }
         }
@@ -401,5 +408,119 @@ fn answer(reply: Reply, outcome: Result<Done, LedgerError>) {
     if reply.send(outcome).is_err() {
         // Whoever asked has gone, e.g. a closed connection. The entry stands.
         tracing::trace!("an answer of the ledger found nobody");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use lode_protocol::api::{Amount, DepositRequest};
+
+    use crate::ledger::entry::{Outcome, Scheme};
+    use crate::ledger::plan::NewJob;
+
+    struct Deaf;
+
+    impl Listener for Deaf {
+        fn share(&mut self, _: &AccountName, _: u128, _: Millis) {}
+        fn closed(&mut self, _: JobId) {}
+        fn flushed(&mut self, _: u64, _: Duration) {}
+    }
+
+    fn start(data: &Path, time: &Arc<AtomicU64>) -> Ledger {
+        let time = time.clone();
+        let clock = Clock::new(move || time.load(Ordering::Relaxed));
+        let opening = Opening::open(data, &clock, |_, _, _| {}).unwrap();
+        opening.start(Options { group: Duration::ZERO }, clock, Deaf).0
+    }
+
+    fn new_job() -> Command {
+        Command::OpenJob(Box::new(NewJob {
+            sponsor: "acme".parse().unwrap(),
+            name: String::new(),
+            kind: "hash".into(),
+            spec: [0; 32],
+            asset: "C".parse().unwrap(),
+            budget: 10,
+            scheme: Scheme::Prop,
+            fee_bps: 0,
+            rate_card: 1,
+            work_quoted: 100,
+            work_expected: 100,
+            deadline_ms: 1000,
+            idempotency: None,
+        }))
+    }
+
+    fn deposit(asset: &str, amount: u128) -> Command {
+        let (sponsor, asset) = ("acme".parse().unwrap(), asset.parse().unwrap());
+        Command::Deposit(DepositRequest { sponsor, asset, amount: Amount(amount), reference: "r".into() })
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_as_a_fault() {
+        struct Broken;
+        impl Listener for Broken {
+            fn share(&mut self, _: &AccountName, _: u128, _: Millis) {}
+            fn closed(&mut self, _: JobId) {}
+            fn flushed(&mut self, _: u64, _: Duration) {
+                panic!("as an overflow would");
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::new(|| 1);
+        let opening = Opening::open(dir.path(), &clock, |_, _, _| {}).unwrap();
+        let (ledger, thread) = opening.start(Options { group: Duration::ZERO }, clock, Broken);
+        let mut tip = ledger.tip();
+        ledger.enter(Command::CreateSponsor("acme".parse().unwrap())).await.unwrap();
+        tip.wait_for(|tip| tip.fault.is_some()).await.unwrap();
+        let next = ledger.enter(Command::CreateSponsor("other".parse().unwrap())).await;
+        assert!(matches!(next, Err(LedgerError::Down(_))), "{next:?}");
+        drop(ledger);
+        thread.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_reference_that_comes_with_other_money_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicU64::new(5_000));
+        let mut ledger = start(dir.path(), &time);
+        ledger.enter(Command::CreateSponsor("acme".parse().unwrap())).await.unwrap();
+        ledger.enter(deposit("C", 100)).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(ledger.enter(deposit("C", 100)).await, Ok(Done::Repeated));
+            for other in [deposit("C", 1000), deposit("D", 100)] {
+                let refused = ledger.enter(other).await;
+                assert_eq!(refused, Err(LedgerError::Refused(Refusal::ReferenceReused("r".into()))));
+            }
+            // The second time from the journal.
+            let copy = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(journal_dir(copy.path())).unwrap();
+            for item in journal_dir(dir.path()).read_dir().unwrap() {
+                let path = item.unwrap().path();
+                std::fs::copy(&path, journal_dir(copy.path()).join(path.file_name().unwrap())).unwrap();
+            }
+            ledger = start(&copy.keep(), &time);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_ending_that_is_asked_for_too_early_is_refused_and_stops_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = Arc::new(AtomicU64::new(5_000));
+        let ledger = start(dir.path(), &time);
+        ledger.enter(Command::CreateSponsor("acme".parse().unwrap())).await.unwrap();
+        ledger.enter(deposit("C", 100)).await.unwrap();
+        ledger.enter(new_job()).await.unwrap();
+        // E.g. the book's clock was set back between its look and the ledger's.
+        for outcome in [Outcome::Expired, Outcome::Cancelled] {
+            let early = ledger.enter(Command::Close { job: JobId(1), outcome }).await;
+            assert_eq!(early, Err(LedgerError::Refused(Refusal::NotDue(JobId(1)))));
+        }
+        time.store(6_000, Ordering::Relaxed);
+        let close = Command::Close { job: JobId(1), outcome: Outcome::Expired };
+        assert_eq!(ledger.enter(close).await, Ok(Done::Entered));
     }
 }

@@ -184,6 +184,8 @@ impl Connection {
 
     async fn new_work(&mut self) -> Result<(), End> {
         let work = self.work.borrow_and_update().clone();
+        // Whoever had nothing to do had nothing to say: the silence counts from here.
+        self.heard = Instant::now();
         let actions = self.session.work(work, self.now());
         self.act(actions).await
     }

@@ -26,6 +26,8 @@ pub struct Rig {
 struct Inner {
     rigs: HashMap<AccountName, BTreeMap<String, Rig>>,
     count: usize,
+    /// How many there were after those that are away were last forgotten.
+    left: usize,
     connections: u64,
     online: u64,
 }
@@ -124,7 +126,8 @@ impl Inner {
     fn rig(&mut self, user: &UserName) -> &mut Rig {
         let known = self.rigs.get(&user.account).is_some_and(|rigs| rigs.contains_key(user.worker.as_str()));
         if !known {
-            if self.count >= AWAY_MAX {
+            // Looked at again only once as many have come as were left, all of which may be here.
+            if self.count >= AWAY_MAX.max(2 * self.left) {
                 self.forget_away();
             }
             self.count += 1;
@@ -138,6 +141,7 @@ impl Inner {
         }
         self.rigs.retain(|_, rigs| !rigs.is_empty());
         self.count = self.rigs.values().map(BTreeMap::len).sum();
+        self.left = self.count;
     }
 }
 
@@ -160,6 +164,16 @@ mod tests {
         let rig = &presence.rigs(&user.account)["rig"];
         assert_eq!((rig.connections, rig.difficulty, rig.rejected["stale"]), (0, None, 1));
         assert_eq!(presence.counts(), (0, 0));
+    }
+
+    #[test]
+    fn many_rigs_that_are_all_here_are_not_gone_through_at_each_login() {
+        let presence = Presence::default();
+        for n in 0..AWAY_MAX + 5_000 {
+            presence.online(&format!("a.r{n}").parse().unwrap());
+        }
+        assert_eq!(presence.inner.lock().unwrap().left, AWAY_MAX, "gone through once");
+        assert_eq!(presence.counts().1, AWAY_MAX as u64 + 5_000);
     }
 
     #[test]
