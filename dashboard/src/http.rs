@@ -3,10 +3,11 @@
 //! What a stranger can hold is bounded: connections (more wait in the kernel's backlog), the size
 //! of a request's head and the time it may take, and the time a connection may stay idle.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Shared};
@@ -55,6 +57,10 @@ pub struct HttpOptions {
     pub header_timeout: Duration,
     /// Most connections at a time.
     pub connections_max: usize,
+    /// Most connections of one address at a time; without meaning behind a proxy, where all have one.
+    pub connections_per_address_max: usize,
+    /// Time that a peer may leave what it is sent unread.
+    pub write_timeout: Duration,
     /// Most live pages at a time; with the event streams they must leave connections for others.
     pub live_streams_max: usize,
     /// Most event streams of sponsors at a time.
@@ -76,6 +82,8 @@ impl Default for HttpOptions {
             header_bytes_max: 16 << 10,
             header_timeout: Duration::from_secs(15),
             connections_max: 1024,
+            connections_per_address_max: 512,
+            write_timeout: Duration::from_secs(20),
             live_streams_max: 512,
             event_streams_max: 128,
             stream_interval: Duration::from_secs(1),
@@ -135,6 +143,46 @@ struct Server {
     router: Router,
     http: http1::Builder,
     places: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
+    write_timeout: Duration,
+}
+
+/// Connections by address. The mutex is held for a few lines that never wait.
+struct Addresses {
+    most: usize,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// What a connection holds while it is open.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    address: IpAddr,
+    addresses: Arc<Addresses>,
+}
+
+impl Addresses {
+    /// A place for one more connection of `address`, unless it has too many.
+    fn enter(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = open.entry(address).or_insert(0);
+        if *here >= self.most {
+            return None;
+        }
+        *here += 1;
+        Some(Place { _permit: permit, address, addresses: Arc::clone(self) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.addresses.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(here) = open.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
 }
 
 impl Server {
@@ -144,15 +192,25 @@ impl Server {
             .header_read_timeout(options.header_timeout)
             .max_header_size(options.header_bytes_max)
             .max_headers(HEADER_LINES_MAX);
-        Server { router: router(app), http, places: Arc::new(Semaphore::new(options.connections_max)) }
+        let most = if options.trust_proxy_tls { usize::MAX } else { options.connections_per_address_max };
+        Server {
+            router: router(app),
+            http,
+            places: Arc::new(Semaphore::new(options.connections_max)),
+            addresses: Arc::new(Addresses { most, open: Mutex::default() }),
+            write_timeout: options.write_timeout,
+        }
     }
 
     /// The next connection, once there is a place for it.
-    async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-        let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
+    async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, Place) {
         loop {
+            let permit = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
             match listener.accept().await {
-                Ok((stream, peer)) => return (stream, peer, place),
+                Ok((stream, peer)) => match self.addresses.enter(peer.ip(), permit) {
+                    Some(place) => return (stream, peer, place),
+                    None => tracing::debug!(%peer, "a connection over its address's limit was turned away"),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(ACCEPT_PAUSE).await;
@@ -165,7 +223,7 @@ impl Server {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        place: OwnedSemaphorePermit,
+        place: Place,
         graceful: &GracefulShutdown,
     ) -> impl Future<Output = ()> + Send + use<> {
         let routes = TowerToHyperService::new(self.router.clone());
@@ -173,7 +231,9 @@ impl Server {
             request.extensions_mut().insert(ConnectInfo(peer));
             routes.call(request)
         });
-        let serving = graceful.watch(self.http.serve_connection(TokioIo::new(stream), service));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.write_timeout));
+        let serving = graceful.watch(self.http.serve_connection(TokioIo::new(Box::pin(stream)), service));
         async move {
             let _place = place;
             if let Err(error) = serving.await {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lode_dashboard::port::{Health, Idempotency, Port, PortError, Submitted};
+use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::{
     AccountView, DepositRequest, DepositView, EarningView, HashSpec, JobRequest, JobResult, JobView, LeaderView,
     LedgerView, ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
@@ -268,18 +269,20 @@ impl Port for Face {
     }
 
     fn account(&self, account: &AccountName) -> Result<AccountView, PortError> {
-        let rigs = self.shared.presence.rigs(account);
+        let (rigs, rigs_here) = self.shared.presence.rigs(account, WORKERS_SHOWN_MAX);
         let known = self.store().account(account).map_err(|error| store_down(&error))?;
         if known.is_none() && rigs.values().all(|rig| rig.connections == 0) {
             return Err(PortError::NotFound(format!("account {account}")));
         }
         let record = known.unwrap_or_default();
-        let workers = self.store().workers(account).map_err(|error| store_down(&error))?;
+        let (workers, recorded) =
+            self.store().workers(account, WORKERS_SHOWN_MAX).map_err(|error| store_down(&error))?;
         let open = self.open_earnings(account)?;
         Ok(AccountView {
             account: account.clone(),
             balances: views::balances(&record, &open),
             work: self.stats.account(account, self.now()),
+            workers_total: recorded.max(rigs_here) as u64,
             workers: views::workers(&workers, &rigs),
         })
     }

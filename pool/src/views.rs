@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::sponsor::SponsorBalance;
 use lode_protocol::api::{
     Amount, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView, WorkerView,
@@ -117,6 +118,7 @@ pub fn workers(records: &[Worker], rigs: &BTreeMap<String, Rig>) -> Vec<WorkerVi
     let mut names: Vec<&str> = recorded.keys().copied().chain(rigs.keys().map(String::as_str)).collect();
     names.sort_unstable();
     names.dedup();
+    names.truncate(WORKERS_SHOWN_MAX);
     names.into_iter().filter_map(|name| worker(name, recorded.get(name).copied(), rigs.get(name))).collect()
 }
 

@@ -88,6 +88,9 @@ fn every_wrong_field_of_a_job_is_named() {
     assert_eq!(with("/spec/coinbase1", json!("00".repeat(7_000))), ["spec.coinbase1"]);
     assert_eq!(with("/spec/nbits", Value::Null), ["spec.nbits"]);
     let mut job = good.clone();
+    job["spec"]["max_work"] = json!((1u128 << 90).to_string());
+    assert_eq!(fields(&sponsor.post("/jobs", &job)), ["spec.max_work"], "no share would ever be found");
+    let mut job = good.clone();
     job["surprise"] = json!(1);
     job["payout"] = json!("lottery");
     job["deadline_s"] = json!(0);

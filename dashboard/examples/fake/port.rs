@@ -267,6 +267,7 @@ impl Port for Fake {
                 balances: BTreeMap::from([(name::<AssetName>("CREDIT"), credit)]),
                 work: windows(RATE / 7),
                 workers: workers(),
+                workers_total: workers().len() as u64,
             }),
             false => Err(PortError::NotFound(format!("account {account}"))),
         }

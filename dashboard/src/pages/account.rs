@@ -35,7 +35,7 @@ impl Account {
         [
             ("account-balances", balances(&self.view)),
             ("account-rate", rates(&self.view)),
-            ("account-rigs", rigs(&self.view.workers)),
+            ("account-rigs", rigs(&self.view.workers, self.view.workers_total)),
             ("account-earnings", earnings(&self.earnings.items)),
         ]
     }
@@ -75,10 +75,10 @@ fn rates(view: &AccountView) -> Markup {
     }
 }
 
-fn rigs(workers: &[WorkerView]) -> Markup {
+fn rigs(workers: &[WorkerView], total: u64) -> Markup {
     let online = workers.iter().filter(|worker| worker.online).count();
     html! {
-        p.note { (online) " of " (workers.len()) " online" }
+        p.note { (online) " of " (workers.len()) " online" @if total > workers.len() as u64 { ", " (total) " in all" } }
         table.stack {
             thead { tr {
                 th scope="col" { "Rig" } th scope="col" { "Last share" } th.n scope="col" { "Difficulty" }

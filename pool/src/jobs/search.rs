@@ -25,7 +25,7 @@ pub struct Search {
     pub spec: HashSpec,
     /// Its notify line, but for the job's id on the wire and the clean flag.
     pub notify: NotifyParts,
-    /// Price per work.
+    /// Price per work that is paid in any case: budget per work quoted.
     pub price: f64,
     /// Whether it only fills the time between other jobs.
     pub filler: bool,
@@ -48,7 +48,7 @@ impl Search {
         let most = Difficulty::of_hash(&target).for_wire();
         let least = Difficulty::from_steps(job.terms.work_quoted.div_ceil(SHARES_MAX)).min(most);
         #[expect(clippy::cast_precision_loss, reason = "weighs jobs against one another; no money is made of it")]
-        let price = job.terms.budget as f64 / job.terms.work_expected.max(1) as f64;
+        let price = job.terms.budget as f64 / job.terms.work_quoted.max(1) as f64;
         let notify = NotifyParts::new(&spec.template);
         let (job, deadline_at, over) = (job.terms.job, job.terms.deadline_at, AtomicBool::new(false));
         Search { job, serial, notify, price, filler, least, most, deadline_at, over, spec }

@@ -2,7 +2,7 @@
 //!
 //! The journal's frames, checksums and hash chain; every entry against all before it; the terms of
 //! every closed job, executed again; for jobs whose spec is at hand, every share's header, hash and
-//! target; money, which must balance; and the store, which must equal the fold.
+//! target; and money, which must balance. (The store is compared with the fold whenever a pool opens it.)
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -107,6 +107,9 @@ pub fn audit(data: &Path) -> Result<Report, JournalError> {
             audit.report.entries = scan.end.seq;
             audit.report.head = lode_protocol::hex::encode(&scan.end.head);
             audit.report.unfinished_group = scan.torn.is_some();
+            if audit.state.pool != scan.pool {
+                audit.report.fault = Some("the segments are of another pool than their first entry".into());
+            }
         }
     }
     Ok(audit.finish())

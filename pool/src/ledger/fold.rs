@@ -183,9 +183,9 @@ pub struct Job {
     /// Work by rig; empty once closed.
     #[serde(skip)]
     pub rounds: BTreeMap<u32, Round>,
-    /// Hashes of its shares, against repetition; empty once closed.
+    /// Hashes of its shares; empty once closed.
     #[serde(skip)]
-    pub seen: HashSet<[u8; 32]>,
+    pub hashes: Vec<[u8; 32]>,
 }
 
 /// The pool's own money of one asset, and the total that came in.
@@ -239,6 +239,8 @@ pub struct State {
     pub earnings: BTreeMap<(AccountName, JobId), Earning>,
     /// Rigs' parts in closed jobs, kept for the record.
     pub closed_rounds: BTreeMap<(JobId, u32), Round>,
+    /// Hashes of the shares of all open jobs: a header counts once, whichever of them it is for.
+    seen: HashSet<[u8; 32]>,
     worker_numbers: HashMap<UserName, u32>,
     /// Deposits by their cause, and what each was of.
     deposits: HashMap<[u8; 16], (AssetName, u128)>,
@@ -314,6 +316,12 @@ impl State {
     /// Takes the keys of the records changed since the last call.
     pub fn take_dirty(&mut self) -> BTreeSet<Key> {
         std::mem::take(&mut self.dirty)
+    }
+
+    /// Whether a share of an open job has this hash.
+    #[must_use]
+    pub fn has_share(&self, hash: &HeaderHash) -> bool {
+        self.seen.contains(&hash.to_be_bytes())
     }
 
     /// The number of a rig that was seen before.
@@ -491,9 +499,10 @@ impl State {
         let found = self.jobs.get_mut(&job).expect("open_job found it");
         let rig = usize::try_from(worker).ok().and_then(|index| self.workers.get_mut(index));
         let rig = rig.ok_or_else(|| Broken::Unknown(format!("worker {worker}")))?;
-        if !found.seen.insert(hash.to_be_bytes()) {
+        if !self.seen.insert(hash.to_be_bytes()) {
             return Err(Broken::Repeated(format!("share {hash}")));
         }
+        found.hashes.push(hash.to_be_bytes());
         found.work = plus(found.work, work)?;
         found.shares += 1;
         let round = found.rounds.entry(worker).or_default();
@@ -561,7 +570,9 @@ impl State {
         if outcome == Outcome::Solved {
             found.solution = last_share.map(|(_, solution)| solution);
         }
-        found.seen = HashSet::new();
+        for hash in std::mem::take(&mut found.hashes) {
+            self.seen.remove(&hash);
+        }
         let rounds = std::mem::take(&mut found.rounds);
         self.closed_rounds.extend(rounds.into_iter().map(|(worker, round)| ((job, worker), round)));
         for account in work.into_keys() {
@@ -656,7 +667,7 @@ impl Job {
             closed: self.closed.clone(),
             solution: self.solution.clone(),
             rounds: BTreeMap::new(),
-            seen: HashSet::new(),
+            hashes: Vec::new(),
             ..*self
         }
     }
@@ -674,7 +685,7 @@ impl Job {
             solution: None,
             accounts: 0,
             rounds: BTreeMap::new(),
-            seen: HashSet::new(),
+            hashes: Vec::new(),
         }
     }
 }

@@ -340,6 +340,12 @@ impl Journal {
         Ok(Journal { dir: dir.to_owned(), pool, path, file, bytes: SEGMENT_HEADER_BYTES as u64, end })
     }
 
+    /// The pool's id, as the segments' headers have it.
+    #[must_use]
+    pub fn pool(&self) -> [u8; 16] {
+        self.pool
+    }
+
     /// The end of the log.
     #[must_use]
     pub fn end(&self) -> Position {

@@ -171,7 +171,7 @@ fn is_due(state: &State, job: JobId, outcome: Outcome, now: Millis) -> bool {
 fn share(state: &State, credit: &Credit, now: Millis) -> Result<Vec<Entry>, Refusal> {
     let job = credit.job();
     let open = state.open_job(job).map_err(|_| Refusal::Stale)?;
-    if open.seen.contains(&credit.hash().to_be_bytes()) {
+    if state.has_share(credit.hash()) {
         return Err(Refusal::Duplicate);
     }
     let mut entries = Vec::with_capacity(3);
@@ -372,6 +372,40 @@ mod tests {
                 state.earnings.iter().filter(|((_, id), _)| *id == job.terms.job).filter_map(|(_, e)| e.amount).sum();
             assert_eq!(parts, closed.paid);
         }
+    }
+
+    #[test]
+    fn a_header_counts_once_whichever_open_job_it_is_for() {
+        let mut state = State::default();
+        let mut log = Vec::new();
+        state.apply(&Entry::PoolOpened { pool: [1; 16], at: 0 }).unwrap();
+        let sponsor: SponsorName = "s".parse().unwrap();
+        let asset: AssetName = "C".parse().unwrap();
+        let (amount, reference) = (Amount(1000), "r".to_owned());
+        let deposit = DepositRequest { sponsor: sponsor.clone(), asset: asset.clone(), amount, reference };
+        let new = NewJob {
+            sponsor: sponsor.clone(),
+            name: String::new(),
+            kind: "hash".into(),
+            spec: [0; 32],
+            asset,
+            budget: 100,
+            scheme: Scheme::Prop,
+            fee_bps: 0,
+            rate_card: 1,
+            work_quoted: 1000,
+            work_expected: 1000,
+            deadline_ms: 50,
+            idempotency: None,
+        };
+        let open = Command::OpenJob(Box::new(new));
+        for command in [Command::CreateSponsor(sponsor), Command::Deposit(deposit), open.clone(), open] {
+            enter(&mut state, &mut log, &command, 0).unwrap();
+        }
+        let share = |job, number| Command::Share(Credit::made_up(JobId(job), "a.x", number, 10, false));
+        assert_eq!(enter(&mut state, &mut log, &share(1, 7), 1), Ok(Done::Entered));
+        assert_eq!(enter(&mut state, &mut log, &share(2, 7), 1), Err(Refusal::Duplicate));
+        assert_eq!(enter(&mut state, &mut log, &share(2, 8), 1), Ok(Done::Entered));
     }
 
     proptest! {

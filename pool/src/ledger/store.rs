@@ -323,20 +323,24 @@ impl Store {
         self.get(&Key::Account(account.clone()))
     }
 
-    /// An account's rigs.
+    /// At most `most` of an account's rigs, and how many there are.
     ///
     /// # Errors
     /// sled fails.
-    pub fn workers(&self, account: &AccountName) -> Result<Vec<Worker>, StoreError> {
+    pub fn workers(&self, account: &AccountName, most: usize) -> Result<(Vec<Worker>, usize), StoreError> {
         let prefix = named_prefix(b"k/", account);
         let mut workers = Vec::new();
-        for item in self.db.scan_prefix(&prefix) {
-            let (key, _) = item?;
-            if let Some(index) = key.get(prefix.len()..).and_then(|index| index.first_chunk()) {
+        let mut count = 0;
+        for key in self.db.scan_prefix(&prefix).keys() {
+            count += 1;
+            if count > most {
+                continue;
+            }
+            if let Some(index) = key?.get(prefix.len()..).and_then(|index| index.first_chunk()) {
                 workers.extend(self.get(&Key::Worker(u32::from_be_bytes(*index)))?);
             }
         }
-        Ok(workers)
+        Ok((workers, count))
     }
 
     /// A job.
@@ -465,7 +469,8 @@ mod tests {
         state.apply(&Entry::WorkerSeen { index: 10_000, user }).unwrap();
         let (store, _) = Store::open(&dir.path().join("store"), &state, end(9)).unwrap();
         let alice: AccountName = "alice".parse().unwrap();
-        assert_eq!(store.workers(&alice).unwrap(), state.workers[..10_000]);
+        assert_eq!(store.workers(&alice, 20_000).unwrap(), (state.workers[..10_000].to_vec(), 10_000));
+        assert_eq!(store.workers(&alice, 3).unwrap(), (state.workers[..3].to_vec(), 10_000));
         // It is written with every share of the account.
         assert!(record(&state, &Key::Account(alice)).unwrap().len() < 200);
     }

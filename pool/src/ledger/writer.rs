@@ -58,6 +58,9 @@ pub enum OpenError {
         /// How.
         source: std::io::Error,
     },
+    /// The segments' headers and the first entry name different pools.
+    #[error("{0}: the segments are of another pool than their first entry")]
+    OtherPool(PathBuf),
     /// The terms of a closed job could not be executed.
     #[error("the ledger's end: {0}")]
     Fold(#[from] Broken),
@@ -175,9 +178,12 @@ impl Opening {
             }
             Ok::<_, Broken>(())
         })?;
+        if state.pool.is_some() && state.pool != scan.pool {
+            return Err(OpenError::OtherPool(dir));
+        }
         let mut journal = Journal::open(&dir, &scan, rand::random())?;
         if state.pool.is_none() {
-            let opened = Entry::PoolOpened { pool: rand::random(), at: clock.now() };
+            let opened = Entry::PoolOpened { pool: journal.pool(), at: clock.now() };
             state.apply(&opened)?;
             journal.append(&[opened.encode()])?;
         }

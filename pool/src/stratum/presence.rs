@@ -90,10 +90,14 @@ impl Presence {
             let rig = inner.rig(user);
             rig.connections = rig.connections.saturating_sub(1);
             let last = rig.connections == 0;
+            let nothing_to_tell = last && rig.rejected.is_empty();
             if last {
                 rig.difficulty = None;
             }
             inner.online -= u64::from(last);
+            if nothing_to_tell {
+                inner.forget(user);
+            }
         });
     }
 
@@ -107,11 +111,19 @@ impl Presence {
         self.with(|inner| *inner.rig(user).rejected.entry(reason).or_insert(0) += 1);
     }
 
-    /// The rigs of an account that are or were here.
+    /// At most `most` rigs of an account that are here or had a share rejected, those that are here
+    /// first; and how many there are.
     #[must_use]
-    pub fn rigs(&self, account: &AccountName) -> BTreeMap<String, Rig> {
+    pub fn rigs(&self, account: &AccountName, most: usize) -> (BTreeMap<String, Rig>, usize) {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.rigs.get(account).cloned().unwrap_or_default()
+        let Some(rigs) = inner.rigs.get(account) else { return (BTreeMap::new(), 0) };
+        let (here, away): (Vec<_>, Vec<_>) = if rigs.len() <= most {
+            (rigs.iter().collect(), Vec::new())
+        } else {
+            rigs.iter().take(4 * most).partition(|(_, rig)| rig.connections > 0)
+        };
+        let shown = here.into_iter().chain(away).take(most);
+        (shown.map(|(name, rig)| (name.clone(), rig.clone())).collect(), rigs.len())
     }
 
     /// Connections, and rigs logged in.
@@ -133,6 +145,16 @@ impl Inner {
             self.count += 1;
         }
         self.rigs.entry(user.account.clone()).or_default().entry(user.worker.to_string()).or_default()
+    }
+
+    fn forget(&mut self, user: &UserName) {
+        let Some(rigs) = self.rigs.get_mut(&user.account) else { return };
+        if rigs.remove(user.worker.as_str()).is_some() {
+            self.count -= 1;
+        }
+        if rigs.is_empty() {
+            self.rigs.remove(&user.account);
+        }
     }
 
     fn forget_away(&mut self) {
@@ -159,9 +181,9 @@ mod tests {
         presence.rejected(&user, "stale");
         assert_eq!(presence.counts(), (0, 1));
         presence.offline(&user);
-        assert_eq!(presence.rigs(&user.account)["rig"].connections, 1);
+        assert_eq!(presence.rigs(&user.account, 9).0["rig"].connections, 1);
         presence.offline(&user);
-        let rig = &presence.rigs(&user.account)["rig"];
+        let rig = &presence.rigs(&user.account, 9).0["rig"];
         assert_eq!((rig.connections, rig.difficulty, rig.rejected["stale"]), (0, None, 1));
         assert_eq!(presence.counts(), (0, 0));
     }
@@ -182,8 +204,13 @@ mod tests {
         for n in 0..AWAY_MAX + 5 {
             let user = format!("a{n}.r").parse().unwrap();
             presence.online(&user);
+            presence.rejected(&user, "stale");
             presence.offline(&user);
         }
         assert!(presence.inner.lock().unwrap().count <= AWAY_MAX);
+        let quiet = "quiet.r".parse().unwrap();
+        presence.online(&quiet);
+        presence.offline(&quiet);
+        assert_eq!(presence.rigs(&quiet.account, 9).1, 0, "one that did nothing is not remembered");
     }
 }

@@ -110,7 +110,7 @@ struct Tags {
     mask: u32,
     next: u8,
     used: u8,
-    /// The search space was used before, so that even a first issue needs a tag.
+    /// The search space was used before, so that a job's first issue needs a tag too.
     always: bool,
 }
 
@@ -125,6 +125,12 @@ impl Tags {
         }
         let mask = if mask.count_ones() == 8 { mask } else { 0 };
         Tags { mask, next: chance, used: 0, always: false }
+    }
+
+    /// Whether the search space has nothing in it that a header without a tag could repeat: no issue
+    /// before this one, of this job or of another on the same template.
+    fn is_first(&self) -> bool {
+        !self.always
     }
 
     fn are_left(&self) -> bool {
@@ -473,11 +479,12 @@ impl Session {
         }
         let can_tag = self.can_tag();
         match self.first_issues.get(&search.job) {
-            None if !self.tags.always || !can_tag => {
+            Some(&first) if !can_tag => (own, first),
+            None if self.tags.is_first() || !can_tag => {
                 self.first_issues.insert(search.job, wanted);
+                self.tags.always = true;
                 (own, wanted)
             }
-            Some(&first) if !can_tag => (own, first),
             _ => (self.tags.next(own), wanted),
         }
     }

@@ -9,6 +9,9 @@ use super::{Amount, JobState};
 use crate::difficulty::Work;
 use crate::ids::{AccountName, AssetName, JobId, WorkerName};
 
+/// Most rigs of an account that are shown at once.
+pub const WORKERS_SHOWN_MAX: usize = 500;
+
 /// What an account has of one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BalanceView {
@@ -48,8 +51,10 @@ pub struct AccountView {
     pub balances: BTreeMap<AssetName, BalanceView>,
     /// Work proven in the last 1m, 15m, 1h, 24h, and all.
     pub work: WorkWindows,
-    /// Its rigs.
+    /// Its rigs, at most [`WORKERS_SHOWN_MAX`] of them.
     pub workers: Vec<WorkerView>,
+    /// How many there are.
+    pub workers_total: u64,
 }
 
 /// Where one job's earning stands.

@@ -107,6 +107,10 @@ impl HashSpec {
     /// five times its expected work ends solved in all but `e^-5`, 0.7 %, of cases.
     pub const WORK_MULTIPLE: u128 = 5;
 
+    /// Most multiples of the expected work that `max_work` may ask for: beyond, no share could be
+    /// small enough for a rig to ever find one.
+    pub const WORK_MULTIPLE_MAX: u128 = 1024;
+
     /// Reads a `spec`, for a listener that gives `listener_extranonce_bytes` to each template.
     ///
     /// # Errors
@@ -131,6 +135,15 @@ impl HashSpec {
         }
         let extranonce_bytes = fields.optional_integer("extranonce_bytes", 1, EXTRANONCE_BYTES_MAX as u128);
         let max_work = fields.optional_integer("max_work", 1, WORK_MAX);
+        if let (Some(Some(most)), Some(expected)) = (max_work, expected)
+            && most > expected.0.saturating_mul(Self::WORK_MULTIPLE_MAX)
+        {
+            let times = Self::WORK_MULTIPLE_MAX;
+            fields.fault(
+                "max_work",
+                format_args!("must be at most {times} times the {expected} hashes that a solution takes on average"),
+            );
+        }
         if extranonce_bytes.flatten().is_some_and(|bytes| bytes != listener_extranonce_bytes as u128) {
             let detail = format!("must be {listener_extranonce_bytes}, the sizes of extranonce1 and extranonce2 here");
             fields.fault("extranonce_bytes", detail);
