@@ -1,6 +1,7 @@
 //! A stratum pool with a ledger: takes sponsors' jobs, hands out work, credits proven shares
 //! durably, and pays each job's budget in proportion to them.
 
+pub mod bench;
 pub mod clock;
 pub mod config;
 pub mod face;

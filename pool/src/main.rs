@@ -4,9 +4,10 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
+use lode_pool::bench;
 use lode_pool::clock::Clock;
 use lode_pool::config::Config;
 use lode_pool::ledger::check::{Report, audit};
@@ -50,6 +51,24 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Put load on any stratum V1 server and measure its answers.
+    Bench {
+        /// The server, stratum+tcp://HOST:PORT.
+        #[arg(long)]
+        url: String,
+        /// Connections, 1 to 50000.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=bench::CONNECTIONS_MAX as u64))]
+        connections: u64,
+        /// Seconds of submitting, 1 to 3600.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        seconds: u64,
+        /// Shares a second, over all connections, 1 to 1000000.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        rate: u32,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print every option with its default, bound and meaning, as a configuration file.
     Config,
 }
@@ -70,6 +89,7 @@ fn main() -> ExitCode {
     let done = match args.command {
         Command::Serve { config, data, stratum, http } => serve(config.as_deref(), data, stratum, http),
         Command::Audit { data, json } => run_audit(&data, json),
+        Command::Bench { url, connections, seconds, rate, json } => run_bench(&url, connections, seconds, rate, json),
         Command::Config => print(&Config::documented()),
     };
     match done {
@@ -161,6 +181,37 @@ fn run_audit(data: &Path, json: bool) -> Result<(), Failure> {
         None => Ok(()),
         Some(fault) => Err(failed(fault)),
     }
+}
+
+fn run_bench(url: &str, connections: u64, seconds: u64, rate: u32, json: bool) -> Result<(), Failure> {
+    let server = url.strip_prefix("stratum+tcp://").filter(|rest| rest.contains(':'));
+    let server =
+        server.ok_or_else(|| Failure(format!("--url takes stratum+tcp://HOST:PORT, not {url:?}"), BAD_USAGE))?;
+    let options = bench::Options {
+        server: server.trim_end_matches('/').to_owned(),
+        connections: usize::try_from(connections).map_err(failed)?,
+        duration: Duration::from_secs(seconds),
+        rate: rate.into(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    let report = runtime.block_on(bench::run(&options)).map_err(|error| failed(format!("{url}: {error}")))?;
+    if json {
+        return print(&(serde_json::to_string_pretty(&report).map_err(failed)? + "\n"));
+    }
+    let times = |of: bench::Times| format!("p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", of.p50_ms, of.p99_ms, of.max_ms);
+    print(&format!(
+        "connections {} of {} logged in, {} lost\nshares      {} submitted, {} accepted ({:.0}/s), rejected by code {:?}\n\
+         answers     {}\nfan-out     {}\n",
+        report.logged_in,
+        report.connections,
+        report.lost,
+        report.submitted,
+        report.accepted,
+        report.accepted_per_s,
+        report.rejected,
+        times(report.answer),
+        times(report.fan_out),
+    ))
 }
 
 fn describe(report: &Report) -> String {

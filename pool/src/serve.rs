@@ -24,7 +24,7 @@ use crate::jobs::book::Book;
 use crate::ledger::entry::Millis;
 use crate::ledger::fold::Job;
 use crate::ledger::store::Opened;
-use crate::ledger::writer::{self, OpenError, Opening, Tip};
+use crate::ledger::writer::{self, Ledger, OpenError, Opening, Tip};
 use crate::secrets::{SecretError, Secrets};
 use crate::specs::Specs;
 use crate::stats::Stats;
@@ -157,28 +157,10 @@ impl Pool {
         let inside = CancellationToken::new();
         let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, inside.clone());
         let keeper = tokio::spawn(keeper);
-        let shared = Arc::new(Shared {
-            book,
-            clock: clock.clone(),
-            extranonces: Arc::new(extranonces(&config, &secrets)),
-            bans: Bans::new(config.bans),
-            presence: Presence::default(),
-            settings: Settings {
-                extranonce2_bytes: config.extranonce2_bytes,
-                version_mask: config.version_mask,
-                vardiff: config.vardiff,
-            },
-            limits: config.limits,
-            ledger,
-        });
+        let shared = Arc::new(shared(&config, &secrets, &clock, book, ledger));
         let (changes, joiner) = changes(shared.ledger.tip(), shared.presence.changes(), inside.clone());
         let joiner = tokio::spawn(joiner);
-        let http_options = HttpOptions {
-            trust_proxy_tls: config.tls_proxy,
-            body_bytes_max: config.body_bytes,
-            metrics,
-            ..HttpOptions::default()
-        };
+        let options = http_options(&config, metrics);
         let face = Arc::new(Face {
             shared: shared.clone(),
             secrets,
@@ -191,20 +173,8 @@ impl Pool {
             config,
         });
         restore(&face, &open_jobs).await;
-        let web = lode_dashboard::serve(http, face.clone(), http_options, shutdown.clone().cancelled_owned());
-        let sockets = async { tokio::join!(accept::serve(stratum, shared.clone(), shutdown.clone()), web) };
-        let mut sockets = Box::pin(sockets);
-        let served = tokio::select! {
-            served = &mut sockets => served,
-            () = async { shutdown.cancelled().await; tokio::time::sleep(STOP_TIMEOUT).await } => {
-                tracing::warn!("some connections did not finish in time and are cut");
-                ((), Ok(()))
-            }
-        };
-        if let (_, Err(error)) = served {
-            tracing::error!(%error, "the web server ended");
-        }
-        drop(sockets);
+        let web = lode_dashboard::serve(http, face.clone(), options, shutdown.clone().cancelled_owned());
+        run_sockets(stratum, shared.clone(), web, &shutdown).await;
         inside.cancel();
         for task in [keeper, joiner] {
             if let Err(error) = task.await {
@@ -214,6 +184,55 @@ impl Pool {
         drop((face, shared));
         stop_ledger(thread).await;
         drop(lock);
+    }
+}
+
+/// What the stratum side shares.
+fn shared(config: &Config, secrets: &Secrets, clock: &Clock, book: Book, ledger: Ledger) -> Shared {
+    Shared {
+        book,
+        ledger,
+        clock: clock.clone(),
+        extranonces: Arc::new(extranonces(config, secrets)),
+        bans: Bans::new(config.bans),
+        presence: Presence::default(),
+        settings: Settings {
+            extranonce2_bytes: config.extranonce2_bytes,
+            version_mask: config.version_mask,
+            vardiff: config.vardiff,
+        },
+        limits: config.limits,
+    }
+}
+
+fn http_options(config: &Config, metrics: Option<PrometheusHandle>) -> HttpOptions {
+    HttpOptions {
+        trust_proxy_tls: config.tls_proxy,
+        body_bytes_max: config.body_bytes,
+        metrics,
+        ..HttpOptions::default()
+    }
+}
+
+/// Serves both ports until both have drained, or until their time to do so is up.
+async fn run_sockets(
+    stratum: TcpListener,
+    shared: Arc<Shared>,
+    web: impl Future<Output = io::Result<()>>,
+    shutdown: &CancellationToken,
+) {
+    let both = async { tokio::join!(accept::serve(stratum, shared, shutdown.clone()), web) };
+    let overtime = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(STOP_TIMEOUT).await;
+    };
+    tokio::select! {
+        ((), served) = both => {
+            if let Err(error) = served {
+                tracing::error!(%error, "the web server ended");
+            }
+        }
+        () = overtime => tracing::warn!("some connections did not finish in time and are cut"),
     }
 }
 

@@ -32,7 +32,7 @@ fn settings() -> Result<Settings, Failure> {
         stratum: "0.0.0.0:3333".into(),
         http: "0.0.0.0:8080".into(),
         device: None,
-        difficulty: 0.7,
+        difficulty: 0.4,
         once: false,
     };
     let mut args = std::env::args().skip(1);
