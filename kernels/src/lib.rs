@@ -1,6 +1,6 @@
 //! Device kernels and the backends that run them.
 //!
-//! [`discover`] finds the devices that a user selected; each is a [`Device`], whatever runs it. [`self_test`] decides
+//! [`discover()`] finds the devices that a user selected; each is a [`Device`], whatever runs it. [`self_test`] decides
 //! whether a device may be given work. `device/` holds the kernels' sources, `vectors/` what they must reproduce.
 
 pub mod backend;

@@ -1,7 +1,7 @@
 //! The words that pool and miner exchange, and their types.
 //!
 //! Everything here is a value or a pure function: no socket, no clock, no runtime. Bytes become
-//! typed messages at this edge ([`line`], [`rpc`], [`method`]), numbers become [`Target`],
+//! typed messages at this edge ([`mod@line`], [`rpc`], [`method`]), numbers become [`Target`],
 //! [`Difficulty`] and [`Work`], and a template becomes a block header ([`header`]).
 
 pub mod api;

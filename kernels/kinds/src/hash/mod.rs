@@ -1,6 +1,6 @@
 //! Kind `hash`: find the nonces for which SHA-256d of an 80-byte block header does not exceed a target.
 //!
-//! [`reference`] is the definition. [`Scan`] is one header with its target, [`Nonces`] a range to try, [`Prepared`] what
+//! [`mod@reference`] is the definition. [`Scan`] is one header with its target, [`Nonces`] a range to try, [`Prepared`] what
 //! of a header does not depend on the nonce, and [`fast`] finds the same nonces as the reference in less time.
 
 pub mod fast;
