@@ -366,21 +366,22 @@ impl<L: Listener> Writer<L> {
     }
 
     fn commit(&mut self, group: Group) -> Result<(), String> {
-        let entered = !group.entries.is_empty();
-        let mut took = Duration::ZERO;
-        if entered {
+        if !group.entries.is_empty() {
             let started = Instant::now();
             append(&mut self.journal, &group.entries).map_err(|error| error.to_string())?;
-            took = started.elapsed();
+            let took = started.elapsed();
             let keys = self.state.take_dirty();
             self.store.apply(&self.state, &keys, self.journal.end()).map_err(|error| error.to_string())?;
+            self.count(&group.entries, took);
         }
-        // Who asked hears of it before anybody else does.
+        // What is acknowledged can be seen; who asked hears of a job's end before the others do.
         for (reply, outcome) in group.replies {
             answer(reply, outcome);
         }
-        if entered {
-            self.tell(&group.entries, took);
+        for entry in &group.entries {
+            if let Entry::JobClosed { job, .. } = entry {
+                self.listener.closed(*job);
+            }
         }
         if Instant::now() >= self.checkpoint_at {
             self.store.checkpoint().map_err(|error| error.to_string())?;
@@ -389,14 +390,10 @@ impl<L: Listener> Writer<L> {
         Ok(())
     }
 
-    fn tell(&mut self, entries: &[Entry], took: Duration) {
+    fn count(&mut self, entries: &[Entry], took: Duration) {
         for entry in entries {
-            match entry {
-                Entry::Share { worker, work, at, .. } => {
-                    self.listener.share(&self.state.workers[*worker as usize].account, *work, *at);
-                }
-                Entry::JobClosed { job, .. } => self.listener.closed(*job),
-                _ => {}
+            if let Entry::Share { worker, work, at, .. } = entry {
+                self.listener.share(&self.state.workers[*worker as usize].account, *work, *at);
             }
         }
         self.listener.flushed(entries.len() as u64, took);
