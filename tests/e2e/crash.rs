@@ -9,7 +9,7 @@ use lode_tests::miner::Miner;
 use lode_tests::pool::Home;
 use lode_tests::sponsor::Api;
 use lode_tests::vectors::Vector;
-use lode_tests::{ledger, rounds};
+use lode_tests::{ledger, rounds, say};
 use rand::RngExt as _;
 use serde_json::json;
 
@@ -96,7 +96,7 @@ fn nothing_acknowledged_is_lost_or_counted_twice() {
     let pool = home.start();
     let view = Api::anyone(&pool).get(&format!("/jobs/{job}")).ok();
     assert_eq!(view["shares"], ledger::proofs(&home.data()).len());
-    println!("kills: {count}, acknowledged: {}, in the ledger: {}", acknowledged.len(), view["shares"]);
+    say(&format!("kills: {count}, acknowledged: {}, in the ledger: {}", acknowledged.len(), view["shares"]));
 }
 
 type ShareKey = (Vec<u8>, Vec<u8>, u32, u32);

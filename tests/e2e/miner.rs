@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use lode_tests::pool::{Home, Pool};
 use lode_tests::sponsor::Api;
 use lode_tests::vectors::Vector;
-use lode_tests::{program, wait_for};
+use lode_tests::{program, say, wait_for};
 use serde_json::{Value, json};
 
 /// A `lode-miner`, ended with the test.
@@ -46,7 +46,7 @@ fn backends() -> Vec<String> {
         if text.contains(&format!("\"{backend}:0\"")) {
             found.push(backend.to_owned());
         } else {
-            println!("SKIPPED {backend}: no such device on this machine");
+            say(&format!("SKIPPED {backend}: no such device on this machine"));
         }
     }
     assert!(found.contains(&"cpu".to_owned()), "the CPU is always there: {text}");
@@ -71,7 +71,7 @@ fn the_whole_journey_on_each_backend() {
         rig.stop();
         pool.stop();
         assert!(home.audit().0);
-        println!("backend {backend}: a job was found, paid and audited");
+        say(&format!("backend {backend}: a job was found, paid and audited"));
     }
 }
 

@@ -9,6 +9,7 @@ pub mod pool;
 pub mod sponsor;
 pub mod vectors;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,13 @@ pub fn rounds(variable: &str, few: usize) -> usize {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, not a number")),
         Err(_) => few,
     }
+}
+
+/// Says something that is to be seen in every run, also of tests that pass: counts, and what was
+/// skipped and why.
+pub fn say(text: &str) {
+    // Written past the test runner, which keeps the output of `println!` to itself.
+    writeln!(std::io::stderr(), "{text}").ok();
 }
 
 /// Calls `ready` until it gives something.
