@@ -366,22 +366,21 @@ impl<L: Listener> Writer<L> {
     }
 
     fn commit(&mut self, group: Group) -> Result<(), String> {
+        let mut took = Duration::ZERO;
         if !group.entries.is_empty() {
             let started = Instant::now();
             append(&mut self.journal, &group.entries).map_err(|error| error.to_string())?;
-            let took = started.elapsed();
+            took = started.elapsed();
             let keys = self.state.take_dirty();
             self.store.apply(&self.state, &keys, self.journal.end()).map_err(|error| error.to_string())?;
-            self.count(&group.entries, took);
+            self.count(&group.entries);
         }
         // What is acknowledged can be seen; who asked hears of a job's end before the others do.
         for (reply, outcome) in group.replies {
             answer(reply, outcome);
         }
-        for entry in &group.entries {
-            if let Entry::JobClosed { job, .. } = entry {
-                self.listener.closed(*job);
-            }
+        if !group.entries.is_empty() {
+            self.tell(&group.entries, took);
         }
         if Instant::now() >= self.checkpoint_at {
             self.store.checkpoint().map_err(|error| error.to_string())?;
@@ -390,10 +389,18 @@ impl<L: Listener> Writer<L> {
         Ok(())
     }
 
-    fn count(&mut self, entries: &[Entry], took: Duration) {
+    fn count(&mut self, entries: &[Entry]) {
         for entry in entries {
             if let Entry::Share { worker, work, at, .. } = entry {
                 self.listener.share(&self.state.workers[*worker as usize].account, *work, *at);
+            }
+        }
+    }
+
+    fn tell(&mut self, entries: &[Entry], took: Duration) {
+        for entry in entries {
+            if let Entry::JobClosed { job, .. } = entry {
+                self.listener.closed(*job);
             }
         }
         self.listener.flushed(entries.len() as u64, took);
