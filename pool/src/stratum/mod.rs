@@ -6,6 +6,7 @@ pub mod connection;
 pub mod extranonce;
 pub mod presence;
 pub mod session;
+mod tags;
 
 use std::sync::Arc;
 
