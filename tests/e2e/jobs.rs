@@ -62,9 +62,10 @@ fn two_miners_split_a_pot_in_proportion_to_their_work() {
 fn workers_spread_over_jobs_and_move_on_when_theirs_ends() {
     let home = Home::new(EASY);
     let pool = home.start();
-    let sponsor = Api::admin(&pool).funded_sponsor("acme", 10_000);
+    let sponsor = Api::admin(&pool).funded_sponsor("acme", 200_000);
     let mut miners: Vec<Miner> = (0..4).map(|n| Miner::login(pool.stratum, &format!("a{n}"), "x")).collect();
-    let first = sponsor.submit(&Vector::job_of_difficulty(0.0001, 1_000));
+    // Hard enough that the few shares below do not solve it by luck.
+    let first = sponsor.submit(&Vector::job_of_difficulty(0.01, 100_000));
     for miner in &mut miners {
         miner.hear_job();
     }
