@@ -46,7 +46,9 @@ impl Api {
     /// Someone without a key, at a pool of this host and port.
     #[must_use]
     pub fn anyone_at(address: &str) -> Api {
-        let agent = Agent::new_with_config(Agent::config_builder().http_status_as_error(false).build());
+        // A connection a request: one that the pool is about to close is never used again.
+        let config = Agent::config_builder().http_status_as_error(false).max_idle_connections(0).build();
+        let agent = Agent::new_with_config(config);
         Api { agent, base: format!("http://{address}"), key: None }
     }
 
