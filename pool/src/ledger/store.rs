@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName};
+use lode_protocol::ids::{AccountName, JobId, SponsorName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::fold::{Account, AssetTotals, Earning, Job, Key, Round, Sponsor, State, Worker};
+use super::fold::{Account, Earning, Job, Key, Sponsor, State, Worker};
 use super::journal::Position;
 
 /// Version of the records' encoding; another one is rebuilt.
@@ -351,22 +351,6 @@ impl Store {
         self.get(&Key::Job(job))
     }
 
-    /// A rig's part in a job.
-    ///
-    /// # Errors
-    /// sled fails.
-    pub fn round(&self, job: JobId, worker: u32) -> Result<Option<Round>, StoreError> {
-        self.get(&Key::Round(job, worker))
-    }
-
-    /// An asset's totals.
-    ///
-    /// # Errors
-    /// sled fails.
-    pub fn asset(&self, asset: &AssetName) -> Result<Option<AssetTotals>, StoreError> {
-        self.get(&Key::Asset(asset.clone()))
-    }
-
     /// Jobs with an id below `before`, newest first.
     ///
     /// # Errors
@@ -398,31 +382,6 @@ impl Store {
             }
         }
         Ok(rows)
-    }
-
-    /// All accounts.
-    ///
-    /// # Errors
-    /// sled fails.
-    pub fn accounts(&self) -> Result<Vec<(AccountName, Account)>, StoreError> {
-        let mut rows = Vec::new();
-        for item in self.db.scan_prefix(b"a/") {
-            let (key, value) = item?;
-            let name = std::str::from_utf8(&key[2..]).ok().and_then(|name| name.parse().ok());
-            if let (Some(name), Ok(account)) = (name, serde_json::from_slice(&value)) {
-                rows.push((name, account));
-            }
-        }
-        Ok(rows)
-    }
-
-    /// How many entries the store has seen.
-    ///
-    /// # Errors
-    /// sled fails.
-    pub fn position(&self) -> Result<Option<u64>, StoreError> {
-        let found = self.db.get(POSITION_KEY)?;
-        Ok(found.and_then(|bytes| bytes.first_chunk().map(|seq| u64::from_be_bytes(*seq))))
     }
 }
 

@@ -189,7 +189,7 @@ impl Opening {
         }
         // A crash within a settlement that takes several frames leaves entries that are still due.
         let due = take_due(&mut state)?;
-        append(&mut journal, &due)?;
+        append(&mut journal, &due.iter().map(Entry::encode).collect::<Vec<_>>())?;
         state.take_dirty();
         let (store, opened) = Store::open(&store_dir(data), &state, journal.end())?;
         let open_jobs = state.jobs.values().filter(|job| job.closed.is_none()).map(Job::without_shares).collect();
@@ -264,22 +264,18 @@ fn take_due(state: &mut State) -> Result<Vec<Entry>, Broken> {
     Ok(taken)
 }
 
-/// Appends entries in frames of bounded size.
-fn append(journal: &mut Journal, entries: &[Entry]) -> Result<(), JournalError> {
-    let mut frame = Vec::new();
-    let mut bytes = 0;
-    for entry in entries {
-        let encoded = entry.encode();
-        bytes += encoded.len() + 2;
-        frame.push(encoded);
-        if bytes >= FRAME_BYTES {
-            journal.append(&frame)?;
-            frame.clear();
-            bytes = 0;
-        }
-    }
-    if !frame.is_empty() {
-        journal.append(&frame)?;
+/// Appends encoded entries in frames of bounded size.
+fn append(journal: &mut Journal, mut entries: &[Vec<u8>]) -> Result<(), JournalError> {
+    while !entries.is_empty() {
+        let mut bytes = 0;
+        let room = entries.iter().take_while(|entry| {
+            let fits = bytes < FRAME_BYTES;
+            bytes += entry.len() + 2;
+            fits
+        });
+        let (frame, rest) = entries.split_at(room.count());
+        journal.append(frame)?;
+        entries = rest;
     }
     Ok(())
 }
@@ -299,6 +295,8 @@ struct Writer<L> {
 #[derive(Default)]
 struct Group {
     entries: Vec<Entry>,
+    /// The same as bytes.
+    encoded: Vec<Vec<u8>>,
     bytes: usize,
     replies: Vec<(Reply, Result<Done, LedgerError>)>,
 }
@@ -356,7 +354,11 @@ impl<L: Listener> Writer<L> {
                     self.state.apply(entry).map_err(|error| bug(&queued.command, &error))?;
                 }
                 entries.extend(take_due(&mut self.state).map_err(|error| bug(&queued.command, &error))?);
-                group.bytes += entries.iter().map(|entry| entry.encode().len()).sum::<usize>();
+                for entry in &entries {
+                    let encoded = entry.encode();
+                    group.bytes += encoded.len();
+                    group.encoded.push(encoded);
+                }
                 group.entries.extend(entries);
                 Ok(done)
             }
@@ -369,7 +371,7 @@ impl<L: Listener> Writer<L> {
         let mut took = Duration::ZERO;
         if !group.entries.is_empty() {
             let started = Instant::now();
-            append(&mut self.journal, &group.entries).map_err(|error| error.to_string())?;
+            append(&mut self.journal, &group.encoded).map_err(|error| error.to_string())?;
             took = started.elapsed();
             let keys = self.state.take_dirty();
             self.store.apply(&self.state, &keys, self.journal.end()).map_err(|error| error.to_string())?;
