@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use lode_kernels::discover::{Survey, survey};
 use lode_kernels::measure::rate;
+use lode_kinds::hash::Algorithm;
 
 const RUNS: usize = 5;
 
@@ -23,7 +24,11 @@ fn main() {
             }
         };
         let opened = begin.elapsed();
-        let run = |_| rate(device.as_mut(), Duration::from_secs_f64(seconds)).expect("the device works").per_second();
+        let run = |_| {
+            rate(device.as_mut(), Algorithm::Sha256d, Duration::from_secs_f64(seconds))
+                .expect("the device works")
+                .per_second()
+        };
         let mut rates: Vec<f64> = (0..RUNS).map(run).collect();
         let runs: Vec<String> = rates.iter().map(|rate| format!("{:.2}", rate / 1e6)).collect();
         rates.sort_by(f64::total_cmp);

@@ -3,8 +3,7 @@
 use std::num::NonZero;
 use std::thread;
 
-use lode_kinds::hash::fast::Path;
-use lode_kinds::hash::{Nonces, Scan};
+use lode_kinds::hash::{Nonces, Scan, cpu};
 
 use crate::backend::{Backend, Device, DeviceError, DeviceInfo};
 
@@ -16,7 +15,6 @@ const NONCES_PER_THREAD_MIN: u64 = 1 << 14;
 pub struct Cpu {
     info: DeviceInfo,
     threads: NonZero<u32>,
-    path: Path,
 }
 
 impl Cpu {
@@ -25,17 +23,16 @@ impl Cpu {
     pub fn new(threads: Option<NonZero<u32>>) -> Self {
         let cores = || thread::available_parallelism().ok().and_then(|cores| NonZero::<u32>::try_from(cores).ok());
         let threads = threads.or_else(cores).unwrap_or(NonZero::<u32>::MIN);
-        let path = Path::best();
         let info = DeviceInfo {
             backend: Backend::Cpu,
             index: 0,
             name: model_name().unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH)),
             memory_bytes: None,
             compute_units: threads.get(),
-            driver: format!("lode {} ({path})", env!("CARGO_PKG_VERSION")),
+            driver: format!("lode {} ({})", env!("CARGO_PKG_VERSION"), cpu::path_names()),
             is_cpu: true,
         };
-        Self { info, threads, path }
+        Self { info, threads }
     }
 }
 
@@ -54,16 +51,15 @@ impl Device for Cpu {
     fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
         let threads = u64::from(self.threads.get());
         let share = nonces.count().div_ceil(threads).max(NONCES_PER_THREAD_MIN);
-        let path = self.path;
         if share >= nonces.count() {
-            path.scan(scan, nonces, hits);
+            cpu::scan(scan, nonces, hits);
             return Ok(());
         }
         thread::scope(|scope| {
             let spawn = |piece: Nonces| {
                 scope.spawn(move || {
                     let mut found = Vec::new();
-                    path.scan(scan, piece, &mut found);
+                    cpu::scan(scan, piece, &mut found);
                     found
                 })
             };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use lode_kinds::hash::Algorithm;
 use serde::Serialize;
 
 use crate::backend::{Backend, Device, DeviceError, DeviceInfo};
@@ -252,7 +253,7 @@ fn fastest(contestants: Vec<Box<dyn Device>>, passed_over: &mut Vec<PassedOver>)
     }
     let mut best: Option<(HashRate, Box<dyn Device>)> = None;
     for mut device in contestants {
-        let measured = match rate(device.as_mut(), CONTEST) {
+        let measured = match rate(device.as_mut(), Algorithm::Sha256d, CONTEST) {
             Ok(measured) => measured,
             Err(error) => {
                 passed_over.push(PassedOver { info: device.info().clone(), reason: error.reason });

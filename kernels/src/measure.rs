@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use lode_kinds::hash::{Nonces, Scan};
+use lode_kinds::hash::{Algorithm, Nonces, Scan};
 use serde::Serialize;
 
 use crate::backend::{Device, DeviceError};
@@ -41,9 +41,9 @@ impl fmt::Display for HashRate {
 ///
 /// # Errors
 /// When the device fails.
-pub fn rate(device: &mut dyn Device, length: Duration) -> Result<HashRate, DeviceError> {
+pub fn rate(device: &mut dyn Device, algorithm: Algorithm, length: Duration) -> Result<HashRate, DeviceError> {
     // A target that no hash meets.
-    let scan = Scan::new(&[0x5a; 80], [0; 32]);
+    let scan = Scan::new(algorithm, &[0x5a; 80], [0; 32]);
     let mut pace = Pace::new();
     let mut hits = Vec::new();
     let mut next = Nonces::ALL;

@@ -9,7 +9,8 @@ pub mod loader;
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lode_kinds::hash::{Nonces, Prepared, Scan};
+use lode_kinds::hash::sha256d::Prepared;
+use lode_kinds::hash::{Nonces, Scan};
 use ocl::core::{DeviceInfo as Ask, DeviceInfoResult as Answer};
 use ocl::enums::{KernelWorkGroupInfo, KernelWorkGroupInfoResult};
 use ocl::{Buffer, Context, Kernel, MemFlags, Platform, Program, Queue};

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use lode_kinds::hash::{HEADER_BYTES, Nonces, Scan};
+use lode_kinds::hash::{Algorithm, HEADER_BYTES, Nonces, Scan};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Device, DeviceError};
@@ -95,7 +95,7 @@ struct Vector {
 impl Vector {
     fn scan(&self) -> Scan {
         let header: [u8; HEADER_BYTES] = from_hex(&self.header);
-        Scan::new(&header, from_hex(&self.target))
+        Scan::new(Algorithm::Sha256d, &header, from_hex(&self.target))
     }
 
     fn nonces(&self) -> Nonces {
@@ -124,14 +124,14 @@ mod tests {
 
     /// What the reference makes of a scan.
     fn vector(name: &str, header: &[u8; 80], target: [u8; 32], start: u32, count: u64) -> Vector {
-        let scan = Scan::new(header, target);
+        let scan = Scan::new(Algorithm::Sha256d, header, target);
         let hits = Nonces::new(start, count).unwrap().iter().filter(|nonce| scan.meets(*nonce)).collect();
         Vector { name: name.to_owned(), header: to_hex(header), target: to_hex(&target), start, count, hits }
     }
 
     /// Bytes that look random: the reference's own hashes of a counter.
     fn header(number: u8) -> [u8; 80] {
-        let halves = [0, 1, 2].map(|part| lode_kinds::hash::reference::sha256d(&[number, part]));
+        let halves = [0, 1, 2].map(|part| lode_kinds::hash::sha256d::reference::sha256d(&[number, part]));
         std::array::from_fn(|i| halves[i / 32][i % 32])
     }
 
@@ -147,7 +147,7 @@ mod tests {
     fn made_by_the_reference() -> Vec<Vector> {
         let mut genesis_target = [0; 32];
         genesis_target[4..6].copy_from_slice(&[0xff, 0xff]);
-        let equal = Scan::new(&header(8), [0; 32]).header_hash(77);
+        let equal = Scan::new(Algorithm::Sha256d, &header(8), [0; 32]).header_hash(77);
         let mut less = equal;
         less[31] -= 1;
         let mut uneven = target(5);

@@ -2,7 +2,7 @@
 
 use lode_kernels::discover::{Survey, survey};
 use lode_kernels::{Device, self_test};
-use lode_kinds::hash::{Nonces, Scan};
+use lode_kinds::hash::{Algorithm, Nonces, Scan};
 
 /// SplitMix64, seeded, so that a failure can be repeated.
 struct Random(u64);
@@ -21,7 +21,7 @@ impl Random {
         for bit in 0..zero_bits {
             target[bit / 8] &= !(0x80 >> (bit % 8));
         }
-        Scan::new(&header, target)
+        Scan::new(Algorithm::Sha256d, &header, target)
     }
 }
 
@@ -70,7 +70,7 @@ fn every_device_agrees_with_the_reference() {
 #[test]
 fn no_hit_is_lost_when_more_are_found_than_a_device_can_report_at_once() {
     each_device(|device| {
-        let everything = Scan::new(&[3; 80], [0xff; 32]);
+        let everything = Scan::new(Algorithm::Sha256d, &[3; 80], [0xff; 32]);
         for count in [1022, 1023, 1024, 1025, 5000, 70_000] {
             let last = u32::MAX - (count - 1);
             for start in [0, last] {
@@ -93,7 +93,7 @@ fn the_genesis_block_is_found_in_a_long_scan() {
     }
     let mut target = [0; 32];
     target[4..6].copy_from_slice(&[0xff, 0xff]);
-    let scan = Scan::new(&header, target);
+    let scan = Scan::new(Algorithm::Sha256d, &header, target);
     each_device(|device| {
         let mut found = Vec::new();
         device.scan(&scan, Nonces::new(2_083_236_893 - 1_000_000, 2_000_000).unwrap(), &mut found).unwrap();

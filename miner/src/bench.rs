@@ -7,6 +7,7 @@ use lode_kernels::discover::{discover, survey};
 use lode_kernels::measure::rate;
 use lode_kernels::{Device, SelectError, Selector, self_test};
 use lode_kinds::Kind;
+use lode_kinds::hash::Algorithm;
 use serde::Serialize;
 
 use crate::units;
@@ -59,7 +60,7 @@ fn open_all(report: &mut Report) -> Vec<Box<dyn Device>> {
 fn measure(device: &mut dyn Device, kind: Kind, length: Duration) -> Result<Row, String> {
     self_test(device).map_err(|error| error.to_string())?;
     let rate = match kind {
-        Kind::Hash => rate(device, length).map_err(|error| error.reason)?.per_second(),
+        Kind::Hash => rate(device, Algorithm::Sha256d, length).map_err(|error| error.reason)?.per_second(),
     };
     let info = device.info();
     Ok(Row { kind: kind.name(), device: info.id(), rate: rate.round(), unit: "H/s", name: info.name.clone() })

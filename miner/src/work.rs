@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lode_kinds::hash::{Nonces, Scan};
+use lode_kinds::hash::{Algorithm, Nonces, Scan};
 use lode_protocol::header::{NTIME_ROLL_MAX, Roll};
 use lode_protocol::{Difficulty, Target, Template};
 
@@ -121,7 +121,7 @@ impl Row {
             version: job.template.version,
         };
         let target = Target::from_difficulty(job.difficulty).to_be_bytes();
-        let scan = Scan::new(&job.template.header(&roll), target);
+        let scan = Scan::new(Algorithm::Sha256d, &job.template.header(&roll), target);
         Row { extranonce2, ntime, scan, rest: Nonces::ALL }
     }
 }

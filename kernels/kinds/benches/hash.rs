@@ -3,15 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use lode_kinds::hash::fast::Path;
-use lode_kinds::hash::{Nonces, Scan};
+use lode_kinds::hash::sha256d::fast::Path;
+use lode_kinds::hash::{Algorithm, Nonces, Scan};
 
 const RUNS: usize = 5;
 const SLICE: u64 = 1 << 18;
 
 fn main() {
     let seconds = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1.0);
-    let scan = Scan::new(&[0x5a; 80], [0; 32]);
+    let scan = Scan::new(Algorithm::Sha256d, &[0x5a; 80], [0; 32]);
     for path in Path::available() {
         let mut rates: Vec<f64> = (0..RUNS).map(|_| run(path, &scan, Duration::from_secs_f64(seconds))).collect();
         let runs: Vec<String> = rates.iter().map(|rate| format!("{rate:.2}")).collect();

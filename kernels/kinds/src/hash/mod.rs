@@ -1,14 +1,17 @@
-//! Kind `hash`: find the nonces for which SHA-256d of an 80-byte block header does not exceed a target.
+//! Kind `hash`: find the nonces for which the hash of an 80-byte block header does not exceed a target.
 //!
-//! [`mod@reference`] is the definition. [`Scan`] is one header with its target, [`Nonces`] a range to try, [`Prepared`] what
-//! of a header does not depend on the nonce, and [`fast`] finds the same nonces as the reference in less time.
+//! [`Scan`] is one header with its target and [`Algorithm`], [`Nonces`] a range to try. Each algorithm's folder has its
+//! definition and a fast path for CPUs.
 
-pub mod fast;
-mod prepared;
-pub mod reference;
+mod algorithm;
+pub mod cpu;
+mod nonces;
 mod scan;
+pub mod scrypt;
+pub mod sha256d;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use prepared::Prepared;
-pub use scan::{HEADER_BYTES, NonceRangeError, Nonces, Scan};
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use nonces::{NonceRangeError, Nonces};
+pub use scan::{HEADER_BYTES, Scan};

@@ -1,6 +1,6 @@
 //! What the tests of this kind share: a seeded generator and the genesis block of Bitcoin.
 
-use super::Scan;
+use super::{Algorithm, Scan};
 
 /// SplitMix64: small, seeded, the same everywhere.
 pub(crate) struct Random(u64);
@@ -44,12 +44,18 @@ pub(crate) fn genesis() -> Scan {
     let mut header = [0; 80];
     header[0] = 1;
     let root = "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a";
-    for (byte, pair) in header[36..68].iter_mut().zip(root.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    }
+    hex(root, &mut header[36..68]);
     header[68..72].copy_from_slice(&1_231_006_505_u32.to_le_bytes());
     header[72..76].copy_from_slice(&0x1d00_ffff_u32.to_le_bytes());
     let mut target = [0; 32];
     target[4..6].copy_from_slice(&[0xff, 0xff]);
-    Scan::new(&header, target)
+    Scan::new(Algorithm::Sha256d, &header, target)
+}
+
+/// Fills `bytes` from hexadecimal digits.
+pub(crate) fn hex(digits: &str, bytes: &mut [u8]) {
+    assert_eq!(digits.len(), 2 * bytes.len());
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    }
 }

@@ -7,12 +7,14 @@
 //! In the second hash the last state word is known early: it is the `e` that round 60 makes, three rounds before the end.
 //! It holds the hash's most significant bytes, so most nonces are decided there.
 
-use super::Scan;
-use super::reference::{INITIAL, K, round, small_sigma0, small_sigma1};
+use super::reference::{INITIAL, K, compress, round, small_sigma0, small_sigma1, words};
+use crate::hash::Scan;
 
 /// A scan's constants, as the fast paths and the device kernels take them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prepared {
+    /// Bytes 64 to 75 of the header as big-endian words: all of its second block before the nonce.
+    pub tail: [u32; 3],
     /// The state that the first block leaves, added after the second block's rounds.
     pub midstate: [u32; 8],
     /// The state after round 3, where `a` (word 0) and `e` (word 4) still lack the nonce word as a summand.
@@ -38,8 +40,12 @@ impl Prepared {
     /// Works out the constants of `scan`.
     #[must_use]
     pub fn new(scan: &Scan) -> Self {
-        let midstate = *scan.midstate();
-        let [w0, w1, w2] = *scan.tail();
+        let (first, rest) = scan.open_header().split_first_chunk::<64>().expect("64 is less than 80");
+        let mut midstate = INITIAL;
+        compress(&mut midstate, &words(first));
+        let (tail, _) = rest.as_chunks::<4>();
+        let tail = [tail[0], tail[1], tail[2]].map(u32::from_be_bytes);
+        let [w0, w1, w2] = tail;
         let mut state = midstate;
         for (k, w) in K.iter().zip([w0, w1, w2, 0]) {
             round(&mut state, k.wrapping_add(w));
@@ -47,6 +53,7 @@ impl Prepared {
         let w16 = small_sigma0(w1).wrapping_add(w0);
         let w17 = small_sigma1(640).wrapping_add(small_sigma0(w2)).wrapping_add(w1);
         Self {
+            tail,
             midstate,
             after_round_3: state,
             w16,

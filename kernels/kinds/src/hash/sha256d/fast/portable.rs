@@ -2,7 +2,8 @@
 
 use super::in_groups;
 use super::lanes::{Lanes, last_state_word};
-use crate::hash::{Nonces, Prepared};
+use crate::hash::Nonces;
+use crate::hash::sha256d::Prepared;
 
 const WIDTH: u32 = 4;
 

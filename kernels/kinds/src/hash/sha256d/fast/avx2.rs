@@ -9,7 +9,8 @@ use std::arch::x86_64::{
 
 use super::in_groups;
 use super::lanes::{Lanes, last_state_word};
-use crate::hash::{Nonces, Prepared};
+use crate::hash::Nonces;
+use crate::hash::sha256d::Prepared;
 
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2")

@@ -12,8 +12,9 @@ use std::arch::x86_64::{
 };
 
 use super::in_groups;
-use crate::hash::reference::{INITIAL, K, small_sigma0, small_sigma1};
-use crate::hash::{Nonces, Prepared, Scan};
+use crate::hash::Nonces;
+use crate::hash::sha256d::Prepared;
+use crate::hash::sha256d::reference::{INITIAL, K, small_sigma0, small_sigma1};
 
 /// Nonces in flight.
 const STREAMS: usize = 4;
@@ -22,10 +23,10 @@ pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("sha") && is_x86_feature_detected!("avx")
 }
 
-pub(super) fn candidates(scan: &Scan, fixed: &Prepared, nonces: Nonces, on_candidate: &mut dyn FnMut(u32)) {
+pub(super) fn candidates(fixed: &Prepared, nonces: Nonces, on_candidate: &mut dyn FnMut(u32)) {
     assert!(is_available());
     // SAFETY: the CPU has SHA and AVX (which includes SSE4.1), as just asserted.
-    unsafe { candidates_sha(scan, fixed, nonces, on_candidate) }
+    unsafe { candidates_sha(fixed, nonces, on_candidate) }
 }
 
 /// One register for each nonce in flight.
@@ -101,10 +102,10 @@ fn next_after(sum: __m128i, young: &Streams, youngest: &Streams) -> Streams {
 }
 
 #[target_feature(enable = "sha,avx")]
-fn candidates_sha(scan: &Scan, fixed: &Prepared, nonces: Nonces, on_candidate: &mut dyn FnMut(u32)) {
-    let [a, b, c, d, e, f, g, h] = *scan.midstate();
+fn candidates_sha(fixed: &Prepared, nonces: Nonces, on_candidate: &mut dyn FnMut(u32)) {
+    let [a, b, c, d, e, f, g, h] = fixed.midstate;
     let middle = (register([f, e, b, a]), register([h, g, d, c]));
-    let [t0, t1, t2] = *scan.tail();
+    let [t0, t1, t2] = fixed.tail;
     let open = register([t0, t1, t2, 0]);
     // Two rounds turn (c, d, g, h) into the new (a, b, e, f), and the old (a, b, e, f) is the new (c, d, g, h).
     let after_round_1 = _mm_sha256rnds2_epu32(middle.1, middle.0, _mm_add_epi32(open, constants(0, [0; 4])));

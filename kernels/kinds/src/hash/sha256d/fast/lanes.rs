@@ -3,8 +3,8 @@
 //! Written once for plain Rust and AVX2; the two differ in what a word is. Everything is `inline(always)`: the caller's
 //! instruction set applies, and the constant words of padding fold.
 
-use crate::hash::Prepared;
-use crate::hash::reference::{INITIAL, K};
+use crate::hash::sha256d::Prepared;
+use crate::hash::sha256d::reference::{INITIAL, K};
 
 /// A word of as many 32-bit lanes as the hardware works on at once.
 pub(super) trait Lanes: Copy {

@@ -12,7 +12,8 @@ mod sha_ni;
 
 use std::fmt;
 
-use super::{Nonces, Prepared, Scan};
+use super::Prepared;
+use crate::hash::{Nonces, Scan};
 
 /// A way to hash on this CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Path {
         };
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::ShaNi => sha_ni::candidates(scan, &prepared, nonces, &mut on_candidate),
+            Self::ShaNi => sha_ni::candidates(&prepared, nonces, &mut on_candidate),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::candidates(&prepared, nonces, &mut on_candidate),
             #[cfg(not(target_arch = "x86_64"))]
@@ -86,11 +87,6 @@ impl fmt::Display for Path {
             Self::Portable => "portable",
         })
     }
-}
-
-/// Appends to `hits` the nonces of the range that are hits, in order, on the fastest path of this CPU.
-pub fn scan(scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) {
-    Path::best().scan(scan, nonces, hits);
 }
 
 /// Walks a range in groups of `WIDTH` nonces. `passing` answers with one bit for each nonce of the group that begins at its
@@ -116,6 +112,7 @@ fn in_groups<const WIDTH: u32>(nonces: Nonces, on_candidate: &mut dyn FnMut(u32)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::Algorithm;
     use crate::hash::testing::{GENESIS_NONCE, Random, genesis};
 
     fn found(path: Path, scan: &Scan, nonces: Nonces) -> Vec<u32> {
@@ -131,8 +128,8 @@ mod tests {
         let counts = [0, 1, 3, 4, 5, 7, 8, 9, 1000];
         for zero_bits in [0, 1, 2, 4, 7, 8, 9, 12, 31, 32, 40, 255, 256] {
             let scan = match zero_bits {
-                0 => Scan::new(&random.header(), [0xff; 32]),
-                _ => Scan::new(&random.header(), random.target(zero_bits)),
+                0 => Scan::new(Algorithm::Sha256d, &random.header(), [0xff; 32]),
+                _ => Scan::new(Algorithm::Sha256d, &random.header(), random.target(zero_bits)),
             };
             for count in counts {
                 let last = u32::MAX - u32::try_from(count).unwrap().saturating_sub(1);
@@ -158,7 +155,7 @@ mod tests {
     #[test]
     fn a_long_scan_agrees_between_the_paths() {
         let mut random = Random::seeded(4);
-        let scan = Scan::new(&random.header(), random.target(12));
+        let scan = Scan::new(Algorithm::Sha256d, &random.header(), random.target(12));
         let nonces = Nonces::new(0x7fff_0000, 200_000).unwrap();
         let expected = found(Path::Portable, &scan, nonces);
         assert!(!expected.is_empty(), "the test needs hits");
