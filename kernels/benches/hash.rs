@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use lode_kernels::OpenOptions;
 use lode_kernels::discover::{Survey, survey};
 use lode_kernels::measure::rate;
 use lode_kinds::hash::Algorithm;
@@ -16,7 +17,7 @@ fn main() {
     }
     for candidate in found {
         let begin = Instant::now();
-        let mut device = match candidate.open() {
+        let mut device = match candidate.open(&OpenOptions::default()) {
             Ok(device) => device,
             Err(error) => {
                 println!("{error}");

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lode_kinds::hash::{Nonces, Scan};
+use lode_kinds::hash::{Algorithm, Nonces, Scan};
 use serde::Serialize;
+
+use crate::cache::Cache;
+use crate::pci::PciAddress;
 
 /// What runs a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -64,6 +67,9 @@ pub struct DeviceInfo {
     pub driver: String,
     /// Whether it computes on the host's cores, which other such devices share.
     pub is_cpu: bool,
+    /// Where it sits, where the driver tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pci: Option<PciAddress>,
 }
 
 impl DeviceInfo {
@@ -84,10 +90,31 @@ pub struct DeviceError {
     pub reason: String,
 }
 
+/// How devices are opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Where compiled kernels and tuning are kept between runs.
+    pub cache: Cache,
+    /// Whether a device is tuned even if the cache knows how.
+    pub tune: bool,
+    /// The device memory that may be used, in bytes; all of it where there is no limit.
+    pub memory_max: Option<u64>,
+}
+
 /// An open device, used from one thread at a time.
 pub trait Device: Send {
     /// What is known of it.
     fn info(&self) -> &DeviceInfo;
+
+    /// Makes ready for an algorithm: compiles its kernel and tunes it, unless the cache has both. May take seconds. A scan
+    /// does this too where it was not done.
+    ///
+    /// # Errors
+    /// When the kernel does not compile, or the device fails or has not enough memory.
+    fn prepare(&mut self, algorithm: Algorithm) -> Result<(), DeviceError> {
+        let _nothing_to_make = algorithm;
+        Ok(())
+    }
 
     /// Appends to `hits` every nonce of the range whose hash does not exceed the target, in order, and nothing else: each
     /// was rechecked on the host. Blocks until done, so the range should be as long as the caller is ready to wait; see

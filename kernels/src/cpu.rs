@@ -3,12 +3,17 @@
 use std::num::NonZero;
 use std::thread;
 
-use lode_kinds::hash::{Nonces, Scan, cpu};
+use lode_kinds::hash::{Algorithm, Nonces, Scan, cpu};
 
 use crate::backend::{Backend, Device, DeviceError, DeviceInfo};
 
 /// Below this many nonces starting a thread costs more than it saves.
-const NONCES_PER_THREAD_MIN: u64 = 1 << 14;
+const fn nonces_per_thread_min(algorithm: Algorithm) -> u64 {
+    match algorithm {
+        Algorithm::Sha256d => 1 << 14,
+        Algorithm::Scrypt => 1 << 4,
+    }
+}
 
 /// The host's cores.
 #[derive(Debug)]
@@ -31,6 +36,7 @@ impl Cpu {
             compute_units: threads.get(),
             driver: format!("lode {} ({})", env!("CARGO_PKG_VERSION"), cpu::path_names()),
             is_cpu: true,
+            pci: None,
         };
         Self { info, threads }
     }
@@ -50,7 +56,7 @@ impl Device for Cpu {
 
     fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
         let threads = u64::from(self.threads.get());
-        let share = nonces.count().div_ceil(threads).max(NONCES_PER_THREAD_MIN);
+        let share = nonces.count().div_ceil(threads).max(nonces_per_thread_min(scan.algorithm()));
         if share >= nonces.count() {
             cpu::scan(scan, nonces, hits);
             return Ok(());

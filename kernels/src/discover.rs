@@ -7,7 +7,7 @@ use std::time::Duration;
 use lode_kinds::hash::Algorithm;
 use serde::Serialize;
 
-use crate::backend::{Backend, Device, DeviceError, DeviceInfo};
+use crate::backend::{Backend, Device, DeviceError, DeviceInfo, OpenOptions};
 use crate::cpu::Cpu;
 use crate::cuda;
 use crate::measure::{HashRate, rate};
@@ -93,9 +93,9 @@ impl Candidate {
     ///
     /// # Errors
     /// When its driver refuses.
-    pub fn open(self) -> Result<Box<dyn Device>, DeviceError> {
+    pub fn open(self, options: &OpenOptions) -> Result<Box<dyn Device>, DeviceError> {
         Ok(match self.0 {
-            Driver::OpenCl(found) => Box::new(found.open()?),
+            Driver::OpenCl(found) => Box::new(found.open(options)?),
             Driver::Cpu(cpu) => Box::new(cpu),
         })
     }
@@ -168,7 +168,7 @@ fn because(reason: Option<&str>) -> String {
 ///
 /// # Errors
 /// When a selector matches nothing, or a device that was asked for by name or backend cannot be opened.
-pub fn discover(selectors: &[Selector]) -> Result<Discovery, SelectError> {
+pub fn discover(selectors: &[Selector], options: &OpenOptions) -> Result<Discovery, SelectError> {
     let Survey { found, absent } = survey();
     let infos: Vec<_> = found.iter().map(Candidate::info).collect();
     let choices = choose(selectors, &infos, &absent)?;
@@ -179,8 +179,8 @@ pub fn discover(selectors: &[Selector]) -> Result<Discovery, SelectError> {
         let info = candidate.info().clone();
         match choice {
             Choice::Unselected => {}
-            Choice::Wanted => discovery.devices.push(candidate.open()?),
-            Choice::Welcome | Choice::Contestant => match candidate.open() {
+            Choice::Wanted => discovery.devices.push(candidate.open(options)?),
+            Choice::Welcome | Choice::Contestant => match candidate.open(options) {
                 Ok(device) if choice == Choice::Welcome => discovery.devices.push(device),
                 Ok(device) => contestants.push(device),
                 Err(error) => discovery.passed_over.push(PassedOver { info, reason: error.reason }),
@@ -285,7 +285,7 @@ mod tests {
 
     fn info(backend: Backend, index: u32, is_cpu: bool) -> DeviceInfo {
         let (name, driver) = (String::new(), String::new());
-        DeviceInfo { backend, index, name, memory_bytes: None, compute_units: 1, driver, is_cpu }
+        DeviceInfo { backend, index, name, memory_bytes: None, compute_units: 1, driver, is_cpu, pci: None }
     }
 
     /// Two GPUs around a CPU-type device, and the CPU backend.

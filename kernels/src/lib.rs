@@ -4,14 +4,22 @@
 //! whether a device may be given work. `device/` holds the kernels' sources, `vectors/` what they must reproduce.
 
 pub mod backend;
+pub mod cache;
 pub mod cpu;
 mod cuda;
 pub mod discover;
+#[allow(dead_code, reason = "used by the GPU backends")]
+mod job;
 pub mod measure;
 pub mod opencl;
+pub mod pci;
+#[allow(dead_code, reason = "used by the GPU backends")]
+mod search;
 mod selftest;
 pub mod source;
+#[allow(dead_code, reason = "used by the GPU backends")]
+mod tune;
 
-pub use backend::{Backend, Device, DeviceError, DeviceInfo};
+pub use backend::{Backend, Device, DeviceError, DeviceInfo, OpenOptions};
 pub use discover::{Absent, Discovery, PassedOver, SelectError, Selector, UnknownSelector, discover};
 pub use selftest::{SelfTestFailure, self_test};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lode_kernels::discover::survey;
 use lode_kernels::opencl::loader::LIBRARY_VARIABLE;
-use lode_kernels::{Backend, discover};
+use lode_kernels::{Backend, OpenOptions, discover};
 
 const CHILD: &str = "LODE_TEST_ABSENCE_CHILD";
 
@@ -19,9 +19,10 @@ fn child() {
     }
     let absent = survey().absent.into_iter().find(|absent| absent.backend == Backend::OpenCl);
     println!("reason: {}", absent.expect("OpenCL is hidden from this process").reason);
-    let error = discover(&["opencl".parse().unwrap()]).err().expect("nothing matches");
+    let error = discover(&["opencl".parse().unwrap()], &OpenOptions::default()).err().expect("nothing matches");
     println!("{error}");
-    let ids: Vec<_> = discover(&[]).unwrap().devices.iter().map(|device| device.info().id()).collect();
+    let ids: Vec<_> =
+        discover(&[], &OpenOptions::default()).unwrap().devices.iter().map(|device| device.info().id()).collect();
     println!("devices: {}", ids.join(" "));
 }
 

@@ -1,7 +1,7 @@
 //! Every device of this machine finds what the reference finds.
 
 use lode_kernels::discover::{Survey, survey};
-use lode_kernels::{Device, self_test};
+use lode_kernels::{Device, OpenOptions, self_test};
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
 
 /// SplitMix64, seeded, so that a failure can be repeated.
@@ -32,7 +32,7 @@ fn each_device(mut check: impl FnMut(&mut dyn Device)) {
     }
     for candidate in found {
         let id = candidate.info().id();
-        let mut device = candidate.open().unwrap_or_else(|error| panic!("{error}"));
+        let mut device = candidate.open(&OpenOptions::default()).unwrap_or_else(|error| panic!("{error}"));
         println!("checking {id}");
         check(device.as_mut());
         assert_eq!(device.hardware_errors(), 0, "{id}");

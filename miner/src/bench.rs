@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use lode_kernels::cache::Cache;
 use lode_kernels::discover::{discover, survey};
 use lode_kernels::measure::rate;
-use lode_kernels::{Device, SelectError, Selector, self_test};
+use lode_kernels::{Device, OpenOptions, SelectError, Selector, self_test};
 use lode_kinds::Kind;
 use lode_kinds::hash::Algorithm;
 use serde::Serialize;
@@ -38,7 +39,7 @@ pub struct Report {
 /// A selector matches nothing.
 pub fn bench(kind: Option<Kind>, selectors: &[Selector], length: Duration) -> Result<Report, SelectError> {
     let mut report = Report::default();
-    let devices = if selectors.is_empty() { open_all(&mut report) } else { discover(selectors)?.devices };
+    let devices = if selectors.is_empty() { open_all(&mut report) } else { discover(selectors, &options())?.devices };
     let kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
     for mut device in devices {
         for &kind in &kinds {
@@ -51,8 +52,12 @@ pub fn bench(kind: Option<Kind>, selectors: &[Selector], length: Duration) -> Re
     Ok(report)
 }
 
+fn options() -> OpenOptions {
+    OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() }
+}
+
 fn open_all(report: &mut Report) -> Vec<Box<dyn Device>> {
-    let opened = survey().found.into_iter().map(lode_kernels::discover::Candidate::open);
+    let opened = survey().found.into_iter().map(|candidate| candidate.open(&options()));
     opened.filter_map(|device| device.map_err(|error| report.failed.push(error.to_string())).ok()).collect()
 }
 

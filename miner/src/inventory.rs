@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use lode_kernels::cache::Cache;
 use lode_kernels::discover::{Candidate, survey};
-use lode_kernels::{Absent, DeviceInfo, self_test};
+use lode_kernels::{Absent, DeviceInfo, OpenOptions, self_test};
 use lode_kinds::Kind;
 use serde::Serialize;
 
@@ -74,7 +75,7 @@ impl TestResult {
 fn list(candidate: Candidate) -> Listed {
     let info = candidate.info().clone();
     let tested = candidate
-        .open()
+        .open(&OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() })
         .map_err(|error| error.to_string())
         .and_then(|mut device| self_test(device.as_mut()).map_err(|error| error.to_string()));
     let result = TestResult { kind: Kind::Hash.name(), passed: tested.is_ok(), reason: tested.err() };

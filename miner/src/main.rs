@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use lode_kernels::{Discovery, discover};
+use lode_kernels::cache::Cache;
+use lode_kernels::{Discovery, OpenOptions, discover};
 use lode_miner::args::{BenchArgs, Cli, Command, DevicesArgs, MineArgs};
 use lode_miner::bench::bench;
 use lode_miner::client::End;
@@ -79,7 +80,8 @@ fn mine(args: MineArgs) -> Result<(), String> {
     // Before any driver is loaded: PoCL's compiler handles the same signals, gives way to whoever was there before it,
     // and kills the program if nobody was.
     let signals = runtime.block_on(async { Signals::new() }).map_err(|error| error.to_string())?;
-    let discovery = discover(&config.devices).unwrap_or_else(|error| usage(format!("--device: {error}")));
+    let options = OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() };
+    let discovery = discover(&config.devices, &options).unwrap_or_else(|error| usage(format!("--device: {error}")));
     introduce(&discovery);
     if discovery.devices.is_empty() {
         return Err("no device to mine with; `lode-miner devices` says why".to_owned());

@@ -10,12 +10,12 @@ use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lode_kinds::hash::sha256d::Prepared;
-use lode_kinds::hash::{Nonces, Scan};
+use lode_kinds::hash::{Algorithm, Nonces, Scan};
 use ocl::core::{DeviceInfo as Ask, DeviceInfoResult as Answer};
 use ocl::enums::{KernelWorkGroupInfo, KernelWorkGroupInfoResult};
 use ocl::{Buffer, Context, Kernel, MemFlags, Platform, Program, Queue};
 
-use crate::backend::{Backend, Device, DeviceError, DeviceInfo};
+use crate::backend::{Backend, Device, DeviceError, DeviceInfo, OpenOptions};
 use crate::source::SHA256D;
 
 /// Candidates that one launch can report. A launch that finds more is split and repeated.
@@ -91,7 +91,7 @@ impl Found {
     ///
     /// # Errors
     /// When the driver refuses.
-    pub fn open(self) -> Result<OpenCl, DeviceError> {
+    pub fn open(self, _: &OpenOptions) -> Result<OpenCl, DeviceError> {
         let id = self.info.id();
         let _setup = one_at_a_time();
         let opened = self.open_unnamed().and_then(|mut device| {
@@ -208,6 +208,10 @@ impl Device for OpenCl {
         &self.info
     }
 
+    fn prepare(&mut self, _: Algorithm) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
     fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
         let mut candidates = Vec::new();
         let fixed = match self.current {
@@ -276,6 +280,7 @@ fn describe(index: u32, platform: Platform, device: ocl::Device) -> DeviceInfo {
         compute_units,
         driver: format!("{} {}", platform.trim(), version.trim()),
         is_cpu,
+        pci: None,
     }
 }
 

@@ -1,0 +1,83 @@
+//! What a launch is told of its search, in the words of the kernels' `Job` structs.
+
+use lode_kinds::hash::sha256d::Prepared;
+use lode_kinds::hash::{Algorithm, Scan};
+
+/// A search's constants, as its kernel takes them by value, and the test that the kernel makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    words: Vec<u32>,
+    filter: Filter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filter {
+    Sha256d(Prepared),
+    /// The greatest top word of a hash that may be a hit.
+    Scrypt(u32),
+}
+
+impl Job {
+    /// The constants of `scan`.
+    #[must_use]
+    pub(crate) fn new(scan: &Scan) -> Self {
+        match scan.algorithm() {
+            Algorithm::Sha256d => sha256d(Prepared::new(scan)),
+            Algorithm::Scrypt => scrypt(scan),
+        }
+    }
+
+    /// The kernel's struct, word by word.
+    #[must_use]
+    pub(crate) fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    /// Whether a sound device reports the nonce of this hash (big-endian).
+    #[must_use]
+    pub(crate) fn passes(&self, hash: &[u8; 32]) -> bool {
+        match self.filter {
+            Filter::Sha256d(prepared) => prepared.passes(Prepared::last_state_word(hash)),
+            Filter::Scrypt(top) => u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) <= top,
+        }
+    }
+}
+
+fn sha256d(fixed: Prepared) -> Job {
+    let mut words = Vec::with_capacity(23);
+    words.extend(fixed.midstate);
+    words.extend(fixed.after_round_3);
+    words.extend([fixed.w16, fixed.w17, fixed.w18, fixed.w19, fixed.w31, fixed.w32, fixed.filter]);
+    Job { words, filter: Filter::Sha256d(fixed) }
+}
+
+fn scrypt(scan: &Scan) -> Job {
+    let [t0, t1, t2, t3, ..] = *scan.target();
+    let top = u32::from_be_bytes([t0, t1, t2, t3]);
+    // The header up to its nonce, as SHA-256 reads it.
+    let header = scan.open_header().as_chunks::<4>().0.iter().take(19).map(|word| u32::from_be_bytes(*word));
+    Job { words: header.chain([top]).collect(), filter: Filter::Scrypt(top) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hit_always_passes_and_few_others_do() {
+        for algorithm in Algorithm::ALL {
+            let mut target = [0xff; 32];
+            target[0] = 0x1f;
+            let scan = Scan::new(*algorithm, &[9; 80], target);
+            let job = Job::new(&scan);
+            let (mut hits, mut passing) = (0, 0);
+            for nonce in 0..400 {
+                let passes = job.passes(&scan.header_hash(nonce));
+                assert!(passes || !scan.meets(nonce), "{algorithm}: nonce {nonce} would be lost");
+                hits += u32::from(scan.meets(nonce));
+                passing += u32::from(passes);
+            }
+            assert!(hits > 20 && passing < 120, "{algorithm}: {hits} hits, {passing} pass");
+        }
+    }
+}
