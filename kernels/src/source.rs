@@ -1,5 +1,7 @@
 //! The kernels' sources, as a driver's compiler gets them: the dialect, then the kernel, as one string.
 
+use lode_kinds::hash::Algorithm;
+
 /// A kernel's name and source.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
@@ -9,7 +11,18 @@ pub struct Source {
     pub text: &'static str,
 }
 
-/// The scan of kind `hash`.
+impl Source {
+    /// The kernel that scans with `algorithm`.
+    #[must_use]
+    pub const fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha256d => SHA256D,
+            Algorithm::Scrypt => unreachable!(),
+        }
+    }
+}
+
+/// The scan with SHA-256d.
 pub const SHA256D: Source = Source {
     entry: "sha256d_scan",
     text: concat!(include_str!("../device/dialect.h"), include_str!("../device/sha256d.cl")),

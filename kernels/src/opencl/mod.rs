@@ -4,26 +4,20 @@
 //! device gets a reason, quickly.
 #![allow(unsafe_code)] // calls into the driver
 
+mod device;
+mod kernel;
 pub mod loader;
+mod shape;
+mod traits;
 
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lode_kinds::hash::sha256d::Prepared;
-use lode_kinds::hash::{Algorithm, Nonces, Scan};
-use ocl::core::{DeviceInfo as Ask, DeviceInfoResult as Answer};
-use ocl::enums::{KernelWorkGroupInfo, KernelWorkGroupInfoResult};
-use ocl::{Buffer, Context, Kernel, MemFlags, Platform, Program, Queue};
+use ocl::core::{self, DeviceId, DeviceInfo as Ask, DeviceInfoResult as Answer, PlatformId, PlatformInfo};
 
-use crate::backend::{Backend, Device, DeviceError, DeviceInfo, OpenOptions};
-use crate::source::SHA256D;
-
-/// Candidates that one launch can report. A launch that finds more is split and repeated.
-const FOUND_MAX: u32 = 1023;
-/// Nonces that one launch tries at most; the kernel counts them in 32 bits.
-const LAUNCH_MAX: u64 = 1 << 30;
-/// Work items of a group, where the device allows as many.
-const GROUP_ITEMS: usize = 256;
+pub use self::device::OpenCl;
+use self::traits::Traits;
+use crate::backend::{Backend, DeviceError, DeviceInfo, OpenOptions};
 
 /// What the platforms answer when there is none.
 const PLATFORM_NOT_FOUND: i32 = -1001;
@@ -39,8 +33,8 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
 #[derive(Clone, Debug)]
 pub struct Found {
     info: DeviceInfo,
-    platform: Platform,
-    device: ocl::Device,
+    platform: PlatformId,
+    device: DeviceId,
 }
 
 /// Every device of every platform, in the drivers' order.
@@ -63,12 +57,12 @@ pub fn find() -> Result<Vec<Found>, String> {
             return Err(format!("the OpenCL library cannot list its drivers (error {status})"));
         }
     }
-    let platforms = ocl::core::get_platform_ids().map_err(|error| one_line(&error))?;
+    let platforms = core::get_platform_ids().map_err(|error| one_line(&error))?;
     let mut found = Vec::new();
-    for platform in platforms.into_iter().map(Platform::new) {
+    for platform in platforms {
         // A platform without devices answers with an error, which is no reason to leave the others out.
-        for device in ocl::Device::list_all(platform).unwrap_or_default() {
-            if device.is_available().unwrap_or(false) {
+        for device in core::get_device_ids(platform, None, None).unwrap_or_default() {
+            if matches!(core::get_device_info(device, Ask::Available), Ok(Answer::Available(true))) {
                 let index = u32::try_from(found.len()).expect("no machine has 2^32 devices");
                 found.push(Found { info: describe(index, platform, device), platform, device });
             }
@@ -87,200 +81,55 @@ impl Found {
         &self.info
     }
 
-    /// Opens it and compiles its kernel, which may take seconds where the driver has no cached one.
+    /// Opens it. Its kernels are compiled when they are first needed.
     ///
     /// # Errors
     /// When the driver refuses.
-    pub fn open(self, _: &OpenOptions) -> Result<OpenCl, DeviceError> {
+    pub fn open(self, options: &OpenOptions) -> Result<OpenCl, DeviceError> {
         let id = self.info.id();
         let _setup = one_at_a_time();
-        let opened = self.open_unnamed().and_then(|mut device| {
-            // Some drivers finish compiling only when they see the size of a group.
-            device.launch(Nonces::new(0, 1).expect("one nonce"), &mut Vec::new())?;
-            Ok(device)
-        });
-        opened.map_err(|error| DeviceError { device: id, reason: one_line(&error) })
-    }
-
-    fn open_unnamed(self) -> ocl::Result<OpenCl> {
-        let Self { info, platform, device } = self;
-        let lanes = lanes(device);
-        let context = Context::builder().platform(platform).devices(device).build()?;
-        let queue = Queue::new(&context, device, None)?;
-        let options = format!("-cl-std=CL1.2 -D VEC={lanes} -D FOUND_MAX={FOUND_MAX}u");
-        let program = Program::builder().src(SHA256D.text).devices(device).cmplr_opt(options).build(&context)?;
-        let found = Buffer::builder()
-            .queue(queue.clone())
-            .flags(MemFlags::new().read_write().alloc_host_ptr())
-            .len(1 + FOUND_MAX as usize)
-            .build()?;
-        let mut builder = Kernel::builder();
-        builder.program(&program).name(SHA256D.entry).queue(queue.clone());
-        let kernel = builder.arg(Job::default()).arg(0_u32).arg(0_u32).arg(&found).build()?;
-        let group_max = match kernel.wg_info(device, KernelWorkGroupInfo::WorkGroupSize)? {
-            KernelWorkGroupInfoResult::WorkGroupSize(items) => items.max(1),
-            _ => 1,
-        };
-        Ok(OpenCl { info, lanes, group: group_max.min(GROUP_ITEMS), kernel, queue, found, current: None, errors: 0 })
+        OpenCl::open(self, options.clone()).map_err(|error| DeviceError { device: id, reason: one_line(&error) })
     }
 }
 
-/// An open OpenCL device with its kernel.
-pub struct OpenCl {
+/// What every call to an open device needs.
+#[derive(Clone)]
+struct Handles {
     info: DeviceInfo,
-    /// Nonces that one work item tries.
-    lanes: u32,
-    /// Work items in a group.
-    group: usize,
-    kernel: Kernel,
-    queue: Queue,
-    /// The count of candidates, then the candidates.
-    found: Buffer<u32>,
-    /// The scan whose constants the kernel holds.
-    current: Option<(Scan, Prepared)>,
-    errors: u64,
+    traits: Traits,
+    device: DeviceId,
+    context: core::Context,
+    /// In order: what is queued later begins when what was queued earlier has ended.
+    queue: core::CommandQueue,
 }
 
-/// `Prepared` as the kernel takes it: its fields in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[repr(C)]
-struct Job([u32; 23]);
-
-// SAFETY: plain words, as in the kernel's struct of the same name.
-unsafe impl ocl::OclPrm for Job {}
-
-impl Job {
-    fn new(fixed: &Prepared) -> Self {
-        let mut words = [0; 23];
-        words[..8].copy_from_slice(&fixed.midstate);
-        words[8..16].copy_from_slice(&fixed.after_round_3);
-        words[16..22].copy_from_slice(&[fixed.w16, fixed.w17, fixed.w18, fixed.w19, fixed.w31, fixed.w32]);
-        words[22] = fixed.filter;
-        Self(words)
+impl Handles {
+    fn new(found: &Found) -> ocl::Result<Self> {
+        let Found { info, platform, device } = found;
+        let properties = core::ContextProperties::new().platform(*platform);
+        let context = core::create_context(Some(&properties), &[*device], None, None)?;
+        let queue = core::create_command_queue(&context, device, None)?;
+        let traits = Traits::of(*device);
+        Ok(Self { info: info.clone(), traits, device: *device, context, queue })
     }
 }
 
-impl OpenCl {
-    /// Launches once and appends the candidates, or answers `false` when they were more than fit.
-    fn launch(&mut self, nonces: Nonces, candidates: &mut Vec<u32>) -> ocl::Result<bool> {
-        let Some(last_offset) = nonces.count().checked_sub(1) else {
-            return Ok(true);
-        };
-        let last_offset = u32::try_from(last_offset).expect("a launch is no longer than LAUNCH_MAX");
-        let items = nonces.count().div_ceil(u64::from(self.lanes));
-        let items = usize::try_from(items).expect("LAUNCH_MAX fits").next_multiple_of(self.group);
-        self.kernel.set_arg(1, nonces.start())?;
-        self.kernel.set_arg(2, last_offset)?;
-        let mut count = [0_u32];
-        self.found.write(&count[..]).len(1).enq()?;
-        // SAFETY: the arguments are those of the kernel's signature, and it writes `found` only within FOUND_MAX.
-        unsafe { self.kernel.cmd().global_work_size(items).local_work_size(self.group).enq()? };
-        self.found.read(&mut count[..]).len(1).enq()?;
-        let [count] = count;
-        if count > FOUND_MAX {
-            return Ok(false);
-        }
-        if count > 0 {
-            let begin = candidates.len();
-            candidates.resize(begin + count as usize, 0);
-            self.found.read(&mut candidates[begin..]).offset(1).len(count as usize).enq()?;
-            candidates[begin..].sort_unstable();
-        }
-        Ok(true)
-    }
-
-    /// Everything that the device reports of the range, however much it is.
-    fn candidates(&mut self, nonces: Nonces, candidates: &mut Vec<u32>) -> ocl::Result<()> {
-        // Halved ranges wait here, the next one last: at most one for each halving.
-        let mut waiting = vec![nonces];
-        while let Some(range) = waiting.pop() {
-            if range.count() > LAUNCH_MAX || !self.launch(range, candidates)? {
-                let (first, second) = range.split_at(range.count().div_ceil(2));
-                waiting.extend([second, first]);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Device for OpenCl {
-    fn info(&self) -> &DeviceInfo {
-        &self.info
-    }
-
-    fn prepare(&mut self, _: Algorithm) -> Result<(), DeviceError> {
-        Ok(())
-    }
-
-    fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
-        let mut candidates = Vec::new();
-        let fixed = match self.current {
-            Some((current, fixed)) if current == *scan => Ok(fixed),
-            _ => {
-                let fixed = Prepared::new(scan);
-                self.current = None;
-                self.kernel.set_arg(0, Job::new(&fixed)).map(|()| {
-                    self.current = Some((*scan, fixed));
-                    fixed
-                })
-            }
-        };
-        let result = fixed.and_then(|fixed| self.candidates(nonces, &mut candidates).map(|()| fixed));
-        let fixed = result.map_err(|error| DeviceError { device: self.info.id(), reason: one_line(&error) })?;
-        for nonce in candidates {
-            let hash = scan.header_hash(nonce);
-            if !nonces.contains(nonce) || !fixed.passes(Prepared::last_state_word(&hash)) {
-                self.errors += 1;
-            } else if hash <= *scan.target() {
-                hits.push(nonce);
-            }
-        }
-        Ok(())
-    }
-
-    fn hardware_errors(&self) -> u64 {
-        self.errors
-    }
-}
-
-impl Drop for OpenCl {
-    fn drop(&mut self) {
-        // A failed device cannot finish, and there is nobody left to tell.
-        self.queue.finish().ok();
-    }
-}
-
-/// Lanes that the device's compiler should be given: its native width, as far as the kernel knows it.
-fn lanes(device: ocl::Device) -> u32 {
-    match device.info(Ask::NativeVectorWidthInt) {
-        Ok(Answer::NativeVectorWidthInt(width)) if width >= 8 => 8,
-        Ok(Answer::NativeVectorWidthInt(width)) if width >= 4 => 4,
-        Ok(Answer::NativeVectorWidthInt(2..)) => 2,
-        _ => 1,
-    }
-}
-
-fn describe(index: u32, platform: Platform, device: ocl::Device) -> DeviceInfo {
-    let is_cpu = matches!(device.info(Ask::Type), Ok(Answer::Type(kind)) if kind.contains(ocl::flags::DEVICE_TYPE_CPU));
-    let memory_bytes = match device.info(Ask::GlobalMemSize) {
-        Ok(Answer::GlobalMemSize(bytes)) => Some(bytes),
-        _ => None,
+fn describe(index: u32, platform: PlatformId, device: DeviceId) -> DeviceInfo {
+    let text = |what, missing: &str| {
+        core::get_device_info(device, what).map_or_else(|_| missing.to_owned(), |answer| answer.to_string())
     };
-    let compute_units = match device.info(Ask::MaxComputeUnits) {
-        Ok(Answer::MaxComputeUnits(units)) => units,
-        _ => 0,
-    };
-    let version = device.info(Ask::DriverVersion).map_or_else(|_| "?".to_owned(), |version| version.to_string());
-    let platform = platform.name().unwrap_or_else(|_| "unnamed platform".to_owned());
+    let traits = Traits::of(device);
+    let platform = core::get_platform_info(platform, PlatformInfo::Name);
+    let platform = platform.map_or_else(|_| "unnamed platform".to_owned(), |name| name.to_string());
     DeviceInfo {
         backend: Backend::OpenCl,
         index,
-        name: device.name().unwrap_or_else(|_| "unnamed device".to_owned()).trim().to_owned(),
-        memory_bytes,
-        compute_units,
-        driver: format!("{} {}", platform.trim(), version.trim()),
-        is_cpu,
-        pci: None,
+        name: text(Ask::Name, "unnamed device").trim().to_owned(),
+        memory_bytes: Some(traits.memory_bytes).filter(|bytes| *bytes > 0),
+        compute_units: traits.compute_units,
+        driver: format!("{} {}", platform.trim(), text(Ask::DriverVersion, "?").trim()),
+        is_cpu: traits.is_cpu,
+        pci: traits::pci(device),
     }
 }
 
