@@ -57,8 +57,8 @@ const STRAY: [Mutant; 3] = [
     Mutant {
         name: "an uninitialised value",
         of: Algorithm::Sha256d,
-        from: "const UVEC nonce = BSWAP32(nonce_numbers);",
-        to: "const UVEC nonce = BSWAP32(nonce_numbers) + SPLAT(found[FOUND_MAX]);",
+        from: "((word) & job.filter)",
+        to: "(((word) | found[FOUND_MAX]) & job.filter)",
     },
 ];
 
@@ -96,7 +96,7 @@ fn child() {
             Err(failure) => println!("failed: {failure}"),
         },
         "small-scan" => {
-            for (algorithm, count) in [(Algorithm::Sha256d, 40)] {
+            for (algorithm, count) in [(Algorithm::Sha256d, 40), (Algorithm::Scrypt, 3)] {
                 let (scan, nonces) = (Scan::new(algorithm, &[7; 80], [0x3f; 32]), Nonces::new(1000, count).unwrap());
                 let mut found = Vec::new();
                 device.scan(&scan, nonces, &mut found).unwrap();
