@@ -67,4 +67,13 @@ impl Lanes for Eight {
         // SAFETY: see above.
         Self(unsafe { _mm256_or_si256(_mm256_srli_epi32::<RIGHT>(self.0), _mm256_slli_epi32::<LEFT>(self.0)) })
     }
+    fn compress(state: &[Self; 8], block: &[Self; 16]) -> [Self; 8] {
+        // SAFETY: see above.
+        unsafe { compress(state, block) }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn compress(state: &[Eight; 8], block: &[Eight; 16]) -> [Eight; 8] {
+    super::compress(state, block)
 }

@@ -49,4 +49,7 @@ impl Lanes for Four {
     fn rotate_right<const RIGHT: i32, const LEFT: i32>(self) -> Self {
         self.zip(self, |x, _| (x >> RIGHT) | (x << LEFT))
     }
+    fn compress(state: &[Self; 8], block: &[Self; 16]) -> [Self; 8] {
+        super::compress(state, block)
+    }
 }

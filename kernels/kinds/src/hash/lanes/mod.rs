@@ -10,6 +10,8 @@ mod four;
 pub(super) use eight::Eight;
 pub(super) use four::Four;
 
+use super::sha256d::reference::K;
+
 /// A word of as many 32-bit lanes as the hardware works on at once.
 pub(super) trait Lanes: Copy {
     /// How many lanes there are.
@@ -33,6 +35,8 @@ pub(super) trait Lanes: Copy {
         let outer = self.rotate_right::<8, 24>().and(Self::splat(0xff00_ff00));
         outer.xor(self.rotate_right::<24, 8>().and(Self::splat(0x00ff_00ff)))
     }
+    /// SHA-256's state after one more block.
+    fn compress(state: &[Self; 8], block: &[Self; 16]) -> [Self; 8];
 }
 
 /// The nonces from `first` on (they wrap), one a lane, as a header holds them: with their bytes swapped.
@@ -62,4 +66,28 @@ pub(super) fn small_sigma0<L: Lanes>(x: L) -> L {
 #[inline(always)]
 pub(super) fn small_sigma1<L: Lanes>(x: L) -> L {
     x.rotate_right::<17, 15>().xor(x.rotate_right::<19, 13>()).xor(x.shift_right::<10>())
+}
+
+/// What every `Lanes::compress` is.
+#[inline(always)]
+fn compress<L: Lanes>(state: &[L; 8], block: &[L; 16]) -> [L; 8] {
+    let mut w = *block;
+    let mut v = *state;
+    for (group, k) in K.as_chunks::<16>().0.iter().enumerate() {
+        for t in 0..16 {
+            if group > 0 {
+                let fixed = w[t].add(small_sigma0(w[(t + 1) % 16])).add(w[(t + 9) % 16]);
+                w[t] = fixed.add(small_sigma1(w[(t + 14) % 16]));
+            }
+            let [a, b, c, d, e, f, g, h] = v;
+            let choice = g.xor(e.and(f.xor(g)));
+            let majority = b.xor(a.xor(b).and(b.xor(c)));
+            let t1 = h.add(w[t]).add(L::splat(k[t])).add(choice).add(big_sigma1(e));
+            v = [t1.add(big_sigma0(a)).add(majority), a, b, c, d.add(t1), e, f, g];
+        }
+    }
+    for (word, before) in v.iter_mut().zip(state) {
+        *word = word.add(*before);
+    }
+    v
 }

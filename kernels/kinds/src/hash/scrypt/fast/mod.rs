@@ -114,7 +114,9 @@ fn walk<L: Lanes, R: Row, const REGISTERS: usize, const HASHES: usize>(
             let (key, words) = pbkdf2::begin::<L>(fixed, nonce_words(first));
             keys.push(key);
             for (lane, block) in blocks.iter_mut().enumerate() {
-                *block = Block::from_words(&words.map(|word| word.lane(lane)));
+                for (index, word) in words.iter().enumerate() {
+                    *block.word_mut(index) = word.lane(lane);
+                }
             }
             first = first.wrapping_add(L::COUNT as u32);
         }
@@ -124,8 +126,10 @@ fn walk<L: Lanes, R: Row, const REGISTERS: usize, const HASHES: usize>(
         }
         let mut numbers = piece.iter();
         for (blocks, key) in blocks.as_flattened().chunks(L::COUNT).zip(&keys) {
-            let words: Vec<[u32; BLOCK_WORDS]> = blocks.iter().map(|block| block.to_words()).collect();
-            let mixed = std::array::from_fn(|word| L::from_fn(|lane| words[lane][word]));
+            let mut mixed = [L::splat(0); BLOCK_WORDS];
+            for (index, word) in mixed.iter_mut().enumerate() {
+                *word = L::from_fn(|lane| blocks[lane].word(index));
+            }
             let tops = pbkdf2::top_words::<L>(key, &mixed);
             for (lane, nonce) in (0..L::COUNT).zip(&mut numbers) {
                 if fixed.passes(tops.lane(lane)) {

@@ -5,13 +5,21 @@
 //! lane and going from columns to rows turns lanes around in a register. Everything is `inline(always)`: the caller's
 //! instruction set applies.
 
-use crate::hash::scrypt::reference::{BLOCK_WORDS, N};
+use crate::hash::scrypt::reference::N;
 
 /// Rows of a block: four for each half.
 const ROWS: usize = 8;
 
-/// Where the words of a half stand in the diagonal form.
-const DIAGONAL: [usize; 16] = [0, 5, 10, 15, 4, 9, 14, 3, 8, 13, 2, 7, 12, 1, 6, 11];
+/// Where a half's words stand in it: row and lane. The columns' diagonals, from the main one downwards.
+const PLACES: [(usize, usize); 16] = {
+    let mut places = [(0, 0); 16];
+    let mut word = 0;
+    while word < 16 {
+        places[word] = ((word / 4 + 4 - word % 4) % 4, word % 4);
+        word += 1;
+    }
+    places
+};
 
 /// A block of one hash in diagonal form; it fills two cache lines.
 #[derive(Clone, Copy)]
@@ -21,23 +29,17 @@ pub(super) struct Block([[u32; 4]; ROWS]);
 impl Block {
     pub(super) const ZERO: Self = Self([[0; 4]; ROWS]);
 
-    pub(super) fn from_words(words: &[u32; BLOCK_WORDS]) -> Self {
-        Self(std::array::from_fn(|row| std::array::from_fn(|lane| words[place(row, lane)])))
+    /// The word at this place of the block as the definition has it.
+    pub(super) fn word(&self, index: usize) -> u32 {
+        let (row, lane) = PLACES[index % 16];
+        self.0[index / 16 * 4 + row][lane]
     }
 
-    pub(super) fn to_words(self) -> [u32; BLOCK_WORDS] {
-        let mut words = [0; BLOCK_WORDS];
-        for (row, lanes) in self.0.into_iter().enumerate() {
-            for (lane, word) in lanes.into_iter().enumerate() {
-                words[place(row, lane)] = word;
-            }
-        }
-        words
+    /// As [`Self::word`], to be changed.
+    pub(super) fn word_mut(&mut self, index: usize) -> &mut u32 {
+        let (row, lane) = PLACES[index % 16];
+        &mut self.0[index / 16 * 4 + row][lane]
     }
-}
-
-const fn place(row: usize, lane: usize) -> usize {
-    row / 4 * 16 + DIAGONAL[row % 4 * 4 + lane]
 }
 
 /// A register of one row each of `HASHES` hashes.
