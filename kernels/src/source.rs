@@ -9,8 +9,14 @@ pub struct Source {
     pub text: &'static str,
 }
 
-/// The scan of kind `hash`.
+/// The scan of kind `hash` with algorithm sha256d.
 pub const SHA256D: Source = Source {
     entry: "sha256d_scan",
     text: concat!(include_str!("../device/dialect.h"), include_str!("../device/sha256d.cl")),
+};
+
+/// The scan of kind `hash` with algorithm scrypt.
+pub const SCRYPT: Source = Source {
+    entry: "scrypt_scan",
+    text: concat!(include_str!("../device/dialect.h"), include_str!("../device/scrypt.cl")),
 };
