@@ -6,7 +6,7 @@
 #   make test            every test, what takes long with small counts
 #   make soak            what takes long with full counts
 #   make bench           hash rates of this machine's devices and of the CPU's code paths
-#   make sass           what one nonce costs in the machine code of NVIDIA's cards, from kernels/ptx
+#   make sass            what one nonce costs in the machine code of NVIDIA's cards, from kernels/ptx
 #   make fmt lint doc    formatting, clippy with warnings denied, documentation
 
 ONCE ?=
