@@ -20,11 +20,19 @@ typedef unsigned long long u64;
 #define GID0() ((u32)(blockIdx.x * blockDim.x + threadIdx.x))
 #define GSZ0() ((u32)(gridDim.x * blockDim.x))
 #define ATOMIC_INC(address) atomicAdd((address), 1u)
+// HIDDEN(x): x, which the compiler's first half then takes for unknown. OPAQUE(x) makes the variable x so.
+DEVICE u32 hidden(u32 x) {
+    u32 same;
+    asm("mov.b32 %0, %1;" : "=r"(same) : "r"(x));
+    return same;
+}
+#define HIDDEN(x) hidden(x)
+#define OPAQUE(x) asm volatile("" : "+r"(x))
 #define ROTR32(x, n) __funnelshift_r((x), (x), (n))
 #define BSWAP32(x) __byte_perm((x), 0u, 0x0123u)
 // The compiler makes one LOP3 of either.
 #define CHOOSE(e, f, g) ((g) ^ ((e) & ((f) ^ (g))))
-#define MAJORITY(a, b, c) (((a) & (b)) | ((c) & ((a) | (b))))
+#define MAJORITY(a, b, c) (((a) & ((b) | (c))) | ((b) & (c)))
 
 #else // OpenCL
 
@@ -37,6 +45,8 @@ typedef ulong u64;
 #define GID0() ((u32)get_global_id(0))
 #define GSZ0() ((u32)get_global_size(0))
 #define ATOMIC_INC(address) atomic_inc((volatile __global u32 *)(address))
+#define HIDDEN(x) (x)
+#define OPAQUE(x)
 #define ROTR32(x, n) rotate((x), (UVEC)(32u - (n)))
 #define BSWAP32(x) (rotate((x) & (UVEC)(0x00ff00ffu), (UVEC)(24u)) | rotate((x) & (UVEC)(0xff00ff00u), (UVEC)(8u)))
 #if VEC == 1
