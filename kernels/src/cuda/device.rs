@@ -65,28 +65,30 @@ impl Cuda {
         Ok(())
     }
 
-    fn scan_or_renew(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), Fault> {
-        let first = match self.scan_once(scan, nonces, hits) {
+    /// Does it, and once more in a new context where the card failed at it and may yet work.
+    fn renewing(&mut self, mut done: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        let first = match done(self) {
             Ok(()) => {
                 self.renewals_in_a_row = 0;
                 return Ok(());
             }
             Err(fault) => fault,
         };
-        self.close();
+        self.close(&first);
         if !first.may_pass() || self.renewals_in_a_row >= RENEWALS_MAX {
             return Err(first);
         }
         self.renewals_in_a_row += 1;
         tracing::warn!("{}: {first}; it gets a new context", self.found.info.id());
-        self.scan_once(scan, nonces, hits).inspect_err(|_| self.close())
+        done(self).inspect_err(|fault| self.close(fault))
     }
 
-    /// Lets go of the context and all that was made in it.
-    fn close(&mut self) {
+    /// Lets go of the context that failed so and of all that was made in it.
+    fn close(&mut self, fault: &Fault) {
         let Some(session) = self.session.take() else { return };
+        let is_silent = |fault: &Fault| matches!(fault, Fault::Silent(_));
         // The driver waits without end for a card that does not answer, so what such a card holds is left to it.
-        if session.slots.iter().any(|slot| matches!(slot.wait(), Err(Fault::Silent(_)))) {
+        if is_silent(fault) || session.slots.iter().any(|slot| slot.wait().is_err_and(|fault| is_silent(&fault))) {
             mem::forget(session);
         }
     }
@@ -102,21 +104,15 @@ impl Device for Cuda {
     }
 
     fn prepare(&mut self, algorithm: Algorithm) -> Result<(), DeviceError> {
-        self.load(algorithm).map_err(|fault| self.error(&fault))
+        self.renewing(|card| card.load(algorithm)).map_err(|fault| self.error(&fault))
     }
 
     fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
-        self.scan_or_renew(scan, nonces, hits).map_err(|fault| self.error(&fault))
+        self.renewing(|card| card.scan_once(scan, nonces, hits)).map_err(|fault| self.error(&fault))
     }
 
     fn hardware_errors(&self) -> u64 {
         self.errors
-    }
-}
-
-impl Drop for Cuda {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 
