@@ -76,6 +76,7 @@ pub struct Candidate(Driver);
 
 #[derive(Debug)]
 enum Driver {
+    Cuda(cuda::Found),
     OpenCl(opencl::Found),
     Cpu(Cpu),
 }
@@ -85,6 +86,7 @@ impl Candidate {
     #[must_use]
     pub fn info(&self) -> &DeviceInfo {
         match &self.0 {
+            Driver::Cuda(found) => found.info(),
             Driver::OpenCl(found) => found.info(),
             Driver::Cpu(cpu) => cpu.info(),
         }
@@ -96,6 +98,7 @@ impl Candidate {
     /// When its driver refuses.
     pub fn open(self, options: &OpenOptions) -> Result<Box<dyn Device>, DeviceError> {
         Ok(match self.0 {
+            Driver::Cuda(found) => Box::new(found.open(options)?),
             Driver::OpenCl(found) => Box::new(found.open(options)?),
             Driver::Cpu(cpu) => Box::new(cpu),
         })
@@ -115,7 +118,11 @@ pub struct Survey {
 #[must_use]
 pub fn survey() -> Survey {
     let mut found = Vec::new();
-    let mut absent = vec![Absent { backend: Backend::Cuda, reason: cuda::absence() }];
+    let mut absent = Vec::new();
+    match cuda::find() {
+        Ok(devices) => found.extend(devices.into_iter().map(|device| Candidate(Driver::Cuda(device)))),
+        Err(reason) => absent.push(Absent { backend: Backend::Cuda, reason }),
+    }
     match opencl::find() {
         Ok(devices) => found.extend(devices.into_iter().map(|device| Candidate(Driver::OpenCl(device)))),
         Err(reason) => absent.push(Absent { backend: Backend::OpenCl, reason }),

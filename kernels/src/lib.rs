@@ -6,7 +6,7 @@
 pub mod backend;
 pub mod cache;
 pub mod cpu;
-mod cuda;
+pub mod cuda;
 pub mod discover;
 #[allow(dead_code, reason = "used by the GPU backends")]
 mod job;

@@ -2,6 +2,8 @@
 
 use lode_kinds::hash::Algorithm;
 
+use crate::search::FOUND_MAX;
+
 /// A kernel's name and source.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
@@ -33,3 +35,46 @@ pub const SCRYPT: Source = Source {
     entry: "scrypt_scan",
     text: concat!(include_str!("../device/dialect.h"), include_str!("../device/scrypt.cl")),
 };
+
+/// A kernel as code of CUDA's virtual machine, which the driver compiles for its card.
+#[derive(Clone, Copy, Debug)]
+pub struct Ptx {
+    /// What it was made from.
+    pub source: Source,
+    /// Its file in `ptx/`, made by `scripts/ptx.sh`.
+    pub file: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+impl Ptx {
+    /// The oldest cards that it runs on, as NVRTC calls them: compute capability 7.5.
+    pub const ARCHITECTURE: &str = "compute_75";
+
+    /// Every PTX there is.
+    pub const ALL: &[Self] = &[SHA256D_PTX];
+
+    /// The kernel that scans with `algorithm`.
+    #[must_use]
+    pub const fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha256d => SHA256D_PTX,
+            Algorithm::Scrypt => unreachable!(),
+        }
+    }
+}
+
+/// The scan with SHA-256d, in PTX.
+pub const SHA256D_PTX: Ptx = Ptx { source: SHA256D, file: "sha256d.ptx", text: include_str!("../ptx/sha256d.ptx") };
+
+/// What NVRTC is told for every kernel. `architecture` is a virtual one for PTX (`compute_75`), a real one for machine
+/// code (`sm_89`).
+#[must_use]
+pub fn nvrtc_options(architecture: &str) -> Vec<String> {
+    vec![
+        format!("--gpu-architecture={architecture}"),
+        "--std=c++14".to_owned(),
+        "--fmad=false".to_owned(), // fused where a kernel says so, and nowhere else
+        format!("--define-macro=FOUND_MAX={FOUND_MAX}u"),
+    ]
+}
