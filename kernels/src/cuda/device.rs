@@ -4,8 +4,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cudarc::driver::CudaContext;
 use cudarc::driver::sys::CUctx_flags;
+use cudarc::driver::{CudaContext, CudaFunction};
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
 
 use super::fault::{Doing as _, Fault};
@@ -80,7 +80,10 @@ impl Cuda {
         }
         self.renewals_in_a_row += 1;
         tracing::warn!("{}: {first}; it gets a new context", self.found.info.id());
-        done(self).inspect_err(|fault| self.close(fault))
+        done(self).map_err(|again| {
+            self.close(&again);
+            Fault::Twice { first: Box::new(first), again: Box::new(again) }
+        })
     }
 
     /// Lets go of the context that failed so and of all that was made in it.
@@ -146,18 +149,35 @@ impl Session {
         let shape = match kept.filter(|shape: &Shape| shape.suits(&function)) {
             Some(shape) => shape,
             None => {
-                let candidates = Shape::candidates(&function)?;
-                let mut kernel = Loaded { algorithm, function: function.clone(), shape: candidates[0] };
-                let shape = tune::fastest(&found.info.id(), &candidates, |shape| {
-                    kernel.shape = shape;
-                    self.hashes_a_second(&kernel)
-                })?;
+                let shape = self.tune(algorithm, &function, &found.info.id())?;
                 options.cache.put(&key, &serde_json::to_vec(&shape).expect("a shape is plain data"));
                 shape
             }
         };
         self.kernels.push(Loaded { algorithm, function, shape });
         Ok(())
+    }
+
+    /// Finds the fastest shape. A card that breaks at it has no fastest one.
+    fn tune(&mut self, algorithm: Algorithm, function: &CudaFunction, id: &str) -> Result<Shape, Fault> {
+        let candidates = Shape::candidates(function)?;
+        let mut kernel = Loaded { algorithm, function: function.clone(), shape: candidates[0] };
+        let mut broken = None;
+        let shape = tune::fastest(id, &candidates, |shape| {
+            if broken.is_some() {
+                return Err("not tried".to_owned());
+            }
+            kernel.shape = shape;
+            self.hashes_a_second(&kernel).map_err(|fault| {
+                let text = fault.to_string();
+                broken = Some(fault).filter(|fault| !fault.is_refusal());
+                text
+            })
+        });
+        match broken {
+            Some(fault) => Err(fault),
+            None => shape.map_err(Fault::Kernel),
+        }
     }
 
     /// Measures launches that grow until one is long enough to say something.
