@@ -7,13 +7,14 @@
 #   make ptx             the CUDA kernels as the driver takes them, from their sources, with the pinned NVRTC
 #   make soak            what takes long with full counts
 #   make bench           hash rates of this machine's devices and of the CPU's code paths
+#   make sass            what one nonce costs in the machine code of NVIDIA's cards, from kernels/ptx
 #   make fmt lint doc    formatting, clippy with warnings denied, documentation
 
 ONCE ?=
 DEVICE ?=
 CARGO ?= cargo
 
-.PHONY: run test ptx soak bench fmt lint doc setup build
+.PHONY: run test ptx soak bench sass fmt lint doc setup build
 
 run: build
 	target/release/lode-demo $(if $(ONCE),--once) $(if $(DEVICE),--device $(DEVICE))
@@ -34,6 +35,9 @@ soak: build
 bench: build
 	target/release/lode-miner bench --kind hash
 	$(CARGO) bench -q -p lode-kinds
+
+sass:
+	scripts/sass.sh
 
 fmt:
 	$(CARGO) fmt --all

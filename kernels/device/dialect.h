@@ -18,12 +18,21 @@ typedef unsigned long long u64;
 #define GLOBAL
 #define CONSTANT __constant__ const
 #define GID0() ((u32)(blockIdx.x * blockDim.x + threadIdx.x))
+#define GSZ0() ((u32)(gridDim.x * blockDim.x))
 #define ATOMIC_INC(address) atomicAdd((address), 1u)
+// HIDDEN(x): x, which the compiler's first half then takes for unknown. OPAQUE(x) makes the variable x so.
+DEVICE u32 hidden(u32 x) {
+    u32 same;
+    asm("mov.b32 %0, %1;" : "=r"(same) : "r"(x));
+    return same;
+}
+#define HIDDEN(x) hidden(x)
+#define OPAQUE(x) asm volatile("" : "+r"(x))
 #define ROTR32(x, n) __funnelshift_r((x), (x), (n))
 #define BSWAP32(x) __byte_perm((x), 0u, 0x0123u)
 // The compiler makes one LOP3 of either.
 #define CHOOSE(e, f, g) ((g) ^ ((e) & ((f) ^ (g))))
-#define MAJORITY(a, b, c) (((a) & (b)) | ((c) & ((a) | (b))))
+#define MAJORITY(a, b, c) (((a) & ((b) | (c))) | ((b) & (c)))
 
 #else // OpenCL
 
@@ -34,7 +43,10 @@ typedef ulong u64;
 #define GLOBAL __global
 #define CONSTANT __constant
 #define GID0() ((u32)get_global_id(0))
+#define GSZ0() ((u32)get_global_size(0))
 #define ATOMIC_INC(address) atomic_inc((volatile __global u32 *)(address))
+#define HIDDEN(x) (x)
+#define OPAQUE(x)
 #define ROTR32(x, n) rotate((x), (UVEC)(32u - (n)))
 #define BSWAP32(x) (rotate((x) & (UVEC)(0x00ff00ffu), (UVEC)(24u)) | rotate((x) & (UVEC)(0xff00ff00u), (UVEC)(8u)))
 #if VEC == 1
@@ -75,4 +87,27 @@ typedef uint8 UVEC;
     F((x).s0, 0u) F((x).s1, 1u) F((x).s2, 2u) F((x).s3, 3u) F((x).s4, 4u) F((x).s5, 5u) F((x).s6, 6u) F((x).s7, 7u)
 #else
 #error "VEC must be 1, 2, 4 or 8"
+#endif
+
+// U32X4: four words that are loaded and stored at once, with +, ^ and a rotation by a constant on each of them. TURN4_n:
+// the words moved n places on, round the end.
+#ifdef __CUDACC__
+typedef uint4 U32X4;
+DEVICE U32X4 operator+(const U32X4 x, const U32X4 y) { return make_uint4(x.x + y.x, x.y + y.y, x.z + y.z, x.w + y.w); }
+DEVICE U32X4 operator^(const U32X4 x, const U32X4 y) { return make_uint4(x.x ^ y.x, x.y ^ y.y, x.z ^ y.z, x.w ^ y.w); }
+#define MAKE4(x, y, z, w) make_uint4((x), (y), (z), (w))
+#define ROTL4(v, n)                                                                                                    \
+    make_uint4(ROTR32((v).x, 32 - (n)), ROTR32((v).y, 32 - (n)), ROTR32((v).z, 32 - (n)), ROTR32((v).w, 32 - (n)))
+#define TURN4_1(v) make_uint4((v).y, (v).z, (v).w, (v).x)
+#define TURN4_2(v) make_uint4((v).z, (v).w, (v).x, (v).y)
+#define TURN4_3(v) make_uint4((v).w, (v).x, (v).y, (v).z)
+#define NOT_UNROLLED _Pragma("unroll 1")
+#else
+typedef uint4 U32X4;
+#define MAKE4(x, y, z, w) ((U32X4)((x), (y), (z), (w)))
+#define ROTL4(v, n) rotate((v), (U32X4)(n))
+#define TURN4_1(v) ((v).yzwx)
+#define TURN4_2(v) ((v).zwxy)
+#define TURN4_3(v) ((v).wxyz)
+#define NOT_UNROLLED
 #endif

@@ -44,11 +44,7 @@ impl Job {
 }
 
 fn sha256d(fixed: Prepared) -> Job {
-    let mut words = Vec::with_capacity(23);
-    words.extend(fixed.midstate);
-    words.extend(fixed.after_round_3);
-    words.extend([fixed.w16, fixed.w17, fixed.w18, fixed.w19, fixed.w31, fixed.w32, fixed.filter]);
-    Job { words, filter: Filter::Sha256d(fixed) }
+    Job { words: fixed.device_words().to_vec(), filter: Filter::Sha256d(fixed) }
 }
 
 fn scrypt(scan: &Scan) -> Job {

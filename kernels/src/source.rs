@@ -19,7 +19,7 @@ impl Source {
     pub const fn of(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Sha256d => SHA256D,
-            Algorithm::Scrypt => unreachable!(),
+            Algorithm::Scrypt => SCRYPT,
         }
     }
 }
@@ -28,6 +28,12 @@ impl Source {
 pub const SHA256D: Source = Source {
     entry: "sha256d_scan",
     text: concat!(include_str!("../device/dialect.h"), include_str!("../device/sha256d.cl")),
+};
+
+/// The scan with scrypt.
+pub const SCRYPT: Source = Source {
+    entry: "scrypt_scan",
+    text: concat!(include_str!("../device/dialect.h"), include_str!("../device/scrypt.cl")),
 };
 
 /// A kernel as code of CUDA's virtual machine, which the driver compiles for its card.

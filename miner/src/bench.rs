@@ -39,7 +39,11 @@ pub struct Report {
 /// A selector matches nothing.
 pub fn bench(kind: Option<Kind>, selectors: &[Selector], length: Duration) -> Result<Report, SelectError> {
     let mut report = Report::default();
-    let devices = if selectors.is_empty() { open_all(&mut report) } else { discover(selectors, &options())?.devices };
+    let devices = if selectors.is_empty() {
+        open_all(&mut report)
+    } else {
+        discover(selectors, Algorithm::Sha256d, &options())?.devices
+    };
     let kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
     for mut device in devices {
         for &kind in &kinds {

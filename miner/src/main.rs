@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, Parser as _};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use lode_kernels::cache::Cache;
 use lode_kernels::{Discovery, OpenOptions, discover};
+use lode_kinds::hash::Algorithm;
 use lode_miner::args::{BenchArgs, Cli, Command, DevicesArgs, MineArgs};
 use lode_miner::bench::bench;
 use lode_miner::client::End;
@@ -81,7 +82,8 @@ fn mine(args: MineArgs) -> Result<(), String> {
     // and kills the program if nobody was.
     let signals = runtime.block_on(async { Signals::new() }).map_err(|error| error.to_string())?;
     let options = OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() };
-    let discovery = discover(&config.devices, &options).unwrap_or_else(|error| usage(format!("--device: {error}")));
+    let discovery = discover(&config.devices, Algorithm::Sha256d, &options)
+        .unwrap_or_else(|error| usage(format!("--device: {error}")));
     introduce(&discovery);
     if discovery.devices.is_empty() {
         return Err("no device to mine with; `lode-miner devices` says why".to_owned());

@@ -246,7 +246,8 @@ mod tests {
     fn member(index: u32) -> Member {
         let (backend, name, driver) =
             (Backend::OpenCl, format!("GPU number {index} with a name that is very long"), String::new());
-        let info = DeviceInfo { backend, index, name, memory_bytes: None, compute_units: 1, driver, is_cpu: false };
+        let info =
+            DeviceInfo { backend, index, name, memory_bytes: None, compute_units: 1, driver, is_cpu: false, pci: None };
         Member { info, gauge: Arc::new(Gauge::default()) }
     }
 

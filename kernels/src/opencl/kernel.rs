@@ -9,6 +9,7 @@ use ocl::core::{ProgramInfo, ProgramInfoResult};
 
 use super::Handles;
 use super::shape::Shape;
+use crate::backend::OpenOptions;
 use crate::cache::{Cache, Key};
 use crate::job::Job;
 use crate::search::{FOUND_MAX, FOUND_WORDS, Launcher, SLOTS};
@@ -38,8 +39,8 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Compiles the algorithm's kernel for `shape`, or takes it from the cache, and makes its buffers.
-    pub(super) fn new(handles: &Handles, algorithm: Algorithm, shape: Shape, cache: &Cache) -> Result<Self> {
-        let source = Source::of(algorithm);
+    pub(super) fn new(handles: &Handles, algorithm: Algorithm, shape: Shape, options: &OpenOptions) -> Result<Self> {
+        let (source, cache) = ((options.sources)(algorithm), &options.cache);
         let (program, fresh) = program(handles, source, &shape.defines(), cache)?;
         let kernel = core::create_kernel(&program, source.entry)?;
         let asked = core::get_kernel_work_group_info(&kernel, handles.device, KernelWorkGroupInfo::WorkGroupSize)?;

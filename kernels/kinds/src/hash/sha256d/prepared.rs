@@ -66,6 +66,39 @@ impl Prepared {
         }
     }
 
+    /// How many words [`Self::device_words`] gives.
+    pub const DEVICE_WORDS: usize = 33;
+
+    /// The constants as the device kernel takes them, in the order of its struct `Job`.
+    ///
+    /// Sums that a CPU's compiler makes once for many nonces are made here, for a device's compiler makes them again for
+    /// each. The last three words are the factors by which the kernel adds and shifts in the multiplier.
+    #[must_use]
+    pub fn device_words(&self) -> [u32; Self::DEVICE_WORDS] {
+        let [.., after_f, after_g, after_h] = self.after_round_3;
+        let sums = [
+            after_h.wrapping_add(K[4]).wrapping_add(0x8000_0000),
+            after_g.wrapping_add(K[5]),
+            after_f.wrapping_add(K[6]),
+            K[16].wrapping_add(self.w16),
+            K[17].wrapping_add(self.w17),
+            self.midstate[0].wrapping_add(K[63]),
+            self.midstate[4].wrapping_sub(self.midstate[0]),
+        ];
+        let mut words = [0; Self::DEVICE_WORDS];
+        let parts: [&[u32]; 5] = [
+            &self.midstate,
+            &self.after_round_3,
+            &[self.w16, self.w17, self.w18, self.w19, self.w31, self.w32, self.filter],
+            &sums,
+            &[1, 1 << 22, 1 << 29],
+        ];
+        for (word, part) in words.iter_mut().zip(parts.into_iter().flatten()) {
+            *word = *part;
+        }
+        words
+    }
+
     /// Whether the hash with this last state word can be a hit.
     #[must_use]
     pub const fn passes(&self, last_state_word: u32) -> bool {

@@ -5,10 +5,10 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-mod lanes;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
+mod unrolled;
 
 use std::fmt;
 
