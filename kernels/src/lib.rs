@@ -8,16 +8,14 @@ pub mod cache;
 pub mod cpu;
 pub mod cuda;
 pub mod discover;
-#[allow(dead_code, reason = "used by the GPU backends")]
 mod job;
 pub mod measure;
 pub mod opencl;
 pub mod pci;
-#[allow(dead_code, reason = "used by the GPU backends")]
+mod scratch;
 mod search;
 mod selftest;
 pub mod source;
-#[allow(dead_code, reason = "used by the GPU backends")]
 mod tune;
 
 pub use backend::{Backend, Device, DeviceError, DeviceInfo, OpenOptions};

@@ -27,7 +27,7 @@ pub struct OpenCl {
 
 impl OpenCl {
     pub(super) fn open(found: Found, options: OpenOptions) -> Result<Self> {
-        let handles = Handles::new(&found)?;
+        let handles = Handles::new(&found, options.memory_max)?;
         Ok(Self { found, handles, options, loaded: Vec::new(), errors: 0 })
     }
 
@@ -97,7 +97,7 @@ impl OpenCl {
     fn reopen(&mut self) -> Result<()> {
         self.loaded.clear();
         let _setup = one_at_a_time();
-        self.handles = Handles::new(&self.found)?;
+        self.handles = Handles::new(&self.found, self.options.memory_max)?;
         Ok(())
     }
 
