@@ -30,6 +30,14 @@ pub(super) enum Fault {
     /// Neither an end of what it was given to do nor an error.
     #[error("the card has not answered for {} s", .0.as_secs())]
     Silent(Duration),
+    /// It failed, got a new context, and failed again.
+    #[error("{first}; and in a new context: {again}")]
+    Twice {
+        /// How it failed first.
+        first: Box<Self>,
+        /// How it failed then.
+        again: Box<Self>,
+    },
     /// There is no kernel that runs on it.
     #[error("{0}")]
     Kernel(String),
@@ -39,6 +47,12 @@ impl Fault {
     /// Whether what failed may work in a new context: the driver gives up a context with many errors, and not the card.
     pub(super) const fn may_pass(&self) -> bool {
         matches!(self, Self::Driver { .. })
+    }
+
+    /// Whether only this launch was refused, and the context is as sound as before.
+    pub(super) const fn is_refusal(&self) -> bool {
+        let Self::Driver { error, .. } = self else { return matches!(self, Self::Memory { .. }) };
+        matches!(error.0, CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES)
     }
 }
 
