@@ -2,6 +2,7 @@
 //!
 //! Rules are pure and take `now`; sockets and threads stand around them.
 
+pub mod activity;
 pub mod args;
 pub mod bench;
 pub mod board;
