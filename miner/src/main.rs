@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{IsTerminal as _, stderr, stdout};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +10,24 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser as _};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use lode_kernels::{Discovery, discover};
+use lode_miner::activity::{Activity, Surroundings, SystemActivity};
 use lode_miner::args::{BenchArgs, Cli, Command, DevicesArgs, MineArgs};
 use lode_miner::bench::bench;
 use lode_miner::client::End;
 use lode_miner::config::Config;
 use lode_miner::dial::Network;
+use lode_miner::health::SystemSensors;
 use lode_miner::inventory::Inventory;
 use lode_miner::log;
+use lode_miner::nvidia::Nvidia;
 use lode_miner::run::{Options, run};
 use lode_miner::screen::View;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+/// Where Linux tells of devices.
+const SYSFS: &str = "/sys";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -84,7 +91,18 @@ fn mine(args: MineArgs) -> Result<(), String> {
     if discovery.devices.is_empty() {
         return Err("no device to mine with; `lode-miner devices` says why".to_owned());
     }
-    let options = Options { urls: config.urls, login: config.login, dial: Arc::new(Network::new(config.tls)), view };
+    let passed_over = discovery.passed_over.iter().map(|passed_over| passed_over.info.clone());
+    let infos: Vec<_> = discovery.devices.iter().map(|device| device.info().clone()).chain(passed_over).collect();
+    config.check_devices(&infos).unwrap_or_else(|error| usage(error));
+    let options = Options {
+        urls: config.urls,
+        login: config.login,
+        dial: Arc::new(Network::new(config.tls)),
+        view,
+        limits: config.limits,
+        sensors: Some(Box::new(SystemSensors::new(Nvidia::default(), Path::new(SYSFS)))),
+        activity: config.idle_after.map(activity),
+    };
     let summary = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         tokio::select! {
@@ -100,6 +118,19 @@ fn mine(args: MineArgs) -> Result<(), String> {
         End::Stopped => Ok(()),
         End::NoDevices => Err("no device is left to mine with".to_owned()),
     }
+}
+
+/// What sees others on this machine.
+fn activity(idle_after: Duration) -> Box<dyn Activity> {
+    let surroundings = Surroundings {
+        display: std::env::var("DISPLAY").ok(),
+        wayland: std::env::var_os("WAYLAND_DISPLAY").is_some(),
+        bus: PathBuf::from("/run/dbus/system_bus_socket"),
+        sysfs: PathBuf::from(SYSFS),
+        proc: PathBuf::from("/proc"),
+        own_pid: std::process::id(),
+    };
+    Box::new(SystemActivity::new(surroundings, Nvidia::default(), idle_after))
 }
 
 /// Begins to log, above the live view if there is one.

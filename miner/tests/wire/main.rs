@@ -1,5 +1,6 @@
 //! The whole miner against pools that the tests play.
 
 mod connection;
+mod governed;
 mod mining;
 mod support;
