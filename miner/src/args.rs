@@ -1,5 +1,6 @@
 //! The command line, as it is written. [`crate::config`] says what it means.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -77,6 +78,12 @@ pub struct MineArgs {
         value_parser = clap::value_parser!(u64).range(1..=IDLE_SECONDS_MAX)
     )]
     pub idle_only: Option<u64>,
+    /// Tell this rig's figures by HTTP at IP:PORT, as in 127.0.0.1:4068: JSON at /status, Prometheus's form at /metrics
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub status: Option<SocketAddr>,
+    /// Let --status be an address that other machines reach. It has no password
+    #[arg(long, requires = "status")]
+    pub status_public: bool,
 }
 
 /// Least and most of `--vram`.
@@ -84,6 +91,10 @@ const VRAM_MIB_MIN: u64 = 64;
 const VRAM_MIB_MAX: u64 = 1 << 20;
 /// Most of `--idle-only`.
 const IDLE_SECONDS_MAX: u64 = 86_400;
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "taken is IP:PORT, as in 127.0.0.1:4068 or [::1]:4068; port 0 means any")
+}
 
 /// How to list devices.
 #[derive(Debug, Args)]
@@ -140,6 +151,8 @@ mod tests {
         assert_eq!(mine("").idle_only, None);
         assert_eq!(mine("--idle-only").idle_only, Some(60));
         assert_eq!(mine("--idle-only=300 --kinds hash").idle_only, Some(300));
+        let args = mine("--status [::1]:0 --status-public");
+        assert_eq!((args.status, args.status_public), ("[::1]:0".parse().ok(), true));
     }
 
     #[test]
@@ -156,6 +169,8 @@ mod tests {
             ("--url stratum+tcp://a:1 --user a --temp-resume off", &["--temp-resume", "30 to 110"]),
             ("--url stratum+tcp://a:1 --user a --vram 1", &["--vram", "64..=1048576"]),
             ("--url stratum+tcp://a:1 --user a --idle-only=0", &["--idle-only", "1..=86400"]),
+            ("--url stratum+tcp://a:1 --user a --status 4068", &["--status", "IP:PORT", "127.0.0.1:4068"]),
+            ("--url stratum+tcp://a:1 --user a --status-public", &["--status <ADDR>"]),
             ("bench --seconds 0", &["--seconds", "1..=3600"]),
             ("bench --kind cook", &["--kind", "hash"]),
         ] {

@@ -1,5 +1,6 @@
 //! What the command line means, checked once before anything starts.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use lode_kernels::{DeviceInfo, Selector};
@@ -38,6 +39,8 @@ pub struct Config {
     pub vram_bytes: Option<u64>,
     /// How long the user must have been away, if devices give way to others at all.
     pub idle_after: Option<Duration>,
+    /// Where the rig's figures are told.
+    pub status: Option<SocketAddr>,
 }
 
 /// An option with a value that cannot be used.
@@ -79,6 +82,11 @@ pub enum ConfigError {
         /// The limit.
         limit: i32,
     },
+    /// `--status` for others.
+    #[error(
+        "--status {0} can be reached from other machines; give a loopback address, as 127.0.0.1, or --status-public"
+    )]
+    StatusPublic(SocketAddr),
     /// A value for devices of which there are none.
     #[error("{option}: there is no device {selector} to use; there are {}", used.join(", "))]
     Unmatched {
@@ -103,6 +111,9 @@ impl Config {
         if args.devices.len() > DEVICES_MAX {
             return Err(ConfigError::Devices(args.devices.len()));
         }
+        if let Some(status) = args.status.filter(|status| !status.ip().is_loopback() && !args.status_public) {
+            return Err(ConfigError::StatusPublic(status));
+        }
         let limits = limits(args.intensities, args.temp_limits, args.temp_resume)?;
         let login = login(args.user.unwrap_or_default(), args.password)?;
         let tls = tls::connector(args.tls_ca.as_deref())?;
@@ -116,6 +127,7 @@ impl Config {
             limits,
             vram_bytes: args.vram_mib.map(|mebibytes| mebibytes << 20),
             idle_after: args.idle_only.map(Duration::from_secs),
+            status: args.status,
         })
     }
 
@@ -188,9 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_checked() {
+    fn limits_and_the_status_port_are_checked() {
         let many = "--intensity 50 ".repeat(65);
-        for (options, parts) in [(&many, &["--intensity", "65 times", "at most 64"])] {
+        for (options, parts) in [
+            ("--status 0.0.0.0:4068", &["--status 0.0.0.0:4068", "127.0.0.1", "--status-public"][..]),
+            (&many, &["--intensity", "65 times", "at most 64"]),
+        ] {
             let error = Config::new(written(options)).err().unwrap().to_string();
             for part in parts {
                 assert!(error.contains(part), "{options}: {error}");
@@ -198,6 +213,9 @@ mod tests {
         }
         let config = Config::new(written("--temp-limit 80 --temp-resume 60 --vram 512 --idle-only=9")).unwrap();
         assert_eq!((config.vram_bytes, config.idle_after), (Some(512 << 20), Some(Duration::from_secs(9))));
+        for status in ["127.0.0.1:0", "[::1]:4068", "0.0.0.0:1 --status-public"] {
+            assert!(Config::new(written(&format!("--status {status}"))).unwrap().status.is_some());
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod link;
 pub mod location;
 pub mod log;
 pub mod meter;
+pub mod monitor;
 pub mod nvidia;
 pub mod per_device;
 pub mod pools;

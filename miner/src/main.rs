@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{IsTerminal as _, stderr, stdout};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use lode_miner::log;
 use lode_miner::nvidia::Nvidia;
 use lode_miner::run::{Options, run};
 use lode_miner::screen::View;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -86,6 +88,7 @@ fn mine(args: MineArgs) -> Result<(), String> {
     // Before any driver is loaded: PoCL's compiler handles the same signals, gives way to whoever was there before it,
     // and kills the program if nobody was.
     let signals = runtime.block_on(async { Signals::new() }).map_err(|error| error.to_string())?;
+    let monitor = config.status.map(|address| runtime.block_on(open_status(address))).transpose()?;
     let discovery = discover(&config.devices).unwrap_or_else(|error| usage(format!("--device: {error}")));
     introduce(&discovery);
     if discovery.devices.is_empty() {
@@ -102,6 +105,7 @@ fn mine(args: MineArgs) -> Result<(), String> {
         limits: config.limits,
         sensors: Some(Box::new(SystemSensors::new(Nvidia::default(), Path::new(SYSFS)))),
         activity: config.idle_after.map(activity),
+        monitor,
     };
     let summary = runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -118,6 +122,17 @@ fn mine(args: MineArgs) -> Result<(), String> {
         End::Stopped => Ok(()),
         End::NoDevices => Err("no device is left to mine with".to_owned()),
     }
+}
+
+async fn open_status(address: SocketAddr) -> Result<TcpListener, String> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, address))
+    };
+    let (listener, address) = bound.await.map_err(|error| format!("--status {address}: {error}"))?;
+    info!("status at http://{address}/status");
+    Ok(listener)
 }
 
 /// What sees others on this machine.

@@ -1,9 +1,12 @@
 //! One run of the miner, from its options to its summary.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 
 use lode_kernels::Device;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +19,7 @@ use crate::health::Sensors;
 use crate::limits::Limits;
 use crate::link::now;
 use crate::meter::Meter;
+use crate::monitor::Monitor;
 use crate::pools::Pools;
 use crate::rig::Rig;
 use crate::screen::{Screen, View};
@@ -41,6 +45,8 @@ pub struct Options {
     pub sensors: Option<Box<dyn Sensors>>,
     /// What sees others, where devices give way to them.
     pub activity: Option<Box<dyn Activity>>,
+    /// Where the run's figures are told, if anywhere.
+    pub monitor: Option<TcpListener>,
 }
 
 /// Mines with `devices` until `shutdown` is cancelled or no device is left.
@@ -70,13 +76,22 @@ pub async fn run(options: Options, devices: Vec<Box<dyn Device>>, shutdown: Canc
         reject_log: ShareLog::default(),
     };
     let rig = Rig { user, members, meter: Arc::clone(&meter), status: seen, began };
+    let monitor = options.monitor.map(|listener| Monitor::new(listener, rig.clone()));
     let mut screen = Screen::new(options.view, rig);
     let end = tokio::select! {
         end = client.run() => end,
         never = screen.keep_up() => match never {},
         never = governor.keep_up() => match never {},
         never = meter.keep_up() => match never {},
+        never = serve(monitor.as_ref()) => match never {},
     };
     screen.close();
     Ok(Summary::new(end, now().saturating_duration_since(began), &client.fleet.members))
+}
+
+async fn serve(monitor: Option<&Monitor>) -> Infallible {
+    match monitor {
+        Some(monitor) => monitor.serve().await,
+        None => pending().await,
+    }
 }

@@ -3,4 +3,5 @@
 mod connection;
 mod governed;
 mod mining;
+mod monitor;
 mod support;

@@ -238,6 +238,7 @@ pub fn plain(urls: &[&str], dial: Arc<dyn Dial>) -> Options {
         limits: Limits::default(),
         sensors: None,
         activity: None,
+        monitor: None,
     }
 }
 
