@@ -3,12 +3,17 @@
 use std::num::NonZero;
 use std::thread;
 
-use lode_kinds::hash::{Nonces, Scan, cpu};
+use lode_kinds::hash::{Algorithm, Nonces, Scan, cpu};
 
 use crate::backend::{Backend, Device, DeviceError, DeviceInfo};
 
-/// Below this many nonces starting a thread costs more than it saves.
-const NONCES_PER_THREAD_MIN: u64 = 1 << 14;
+/// The fewest nonces for which starting a thread costs less than it saves.
+const fn nonces_per_thread_min(algorithm: Algorithm) -> u64 {
+    match algorithm {
+        Algorithm::Sha256d => 1 << 14,
+        Algorithm::Scrypt => 24, // what a thread does in one go, a millisecond
+    }
+}
 
 /// The host's cores.
 #[derive(Debug)]
@@ -50,7 +55,7 @@ impl Device for Cpu {
 
     fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
         let threads = u64::from(self.threads.get());
-        let share = nonces.count().div_ceil(threads).max(NONCES_PER_THREAD_MIN);
+        let share = nonces.count().div_ceil(threads).max(nonces_per_thread_min(scan.algorithm()));
         if share >= nonces.count() {
             cpu::scan(scan, nonces, hits);
             return Ok(());

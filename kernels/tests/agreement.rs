@@ -1,7 +1,7 @@
 //! Every device of this machine finds what the reference finds.
 
 use lode_kernels::discover::{Survey, survey};
-use lode_kernels::{Device, self_test};
+use lode_kernels::{Backend, Device, self_test};
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
 
 /// SplitMix64, seeded, so that a failure can be repeated.
@@ -15,13 +15,13 @@ impl Random {
         (z ^ (z >> 31)).to_le_bytes()[0]
     }
 
-    fn scan(&mut self, zero_bits: usize) -> Scan {
+    fn scan(&mut self, algorithm: Algorithm, zero_bits: usize) -> Scan {
         let header = std::array::from_fn(|_| self.byte());
         let mut target: [u8; 32] = std::array::from_fn(|_| self.byte());
         for bit in 0..zero_bits {
             target[bit / 8] &= !(0x80 >> (bit % 8));
         }
-        Scan::new(Algorithm::Sha256d, &header, target)
+        Scan::new(algorithm, &header, target)
     }
 }
 
@@ -39,6 +39,17 @@ fn each_device(mut check: impl FnMut(&mut dyn Device)) {
     }
 }
 
+/// As [`each_device`], for the devices that compute the algorithm.
+fn each_device_with(algorithm: Algorithm, mut check: impl FnMut(&mut dyn Device)) {
+    each_device(|device| {
+        if algorithm == Algorithm::Scrypt && device.info().backend != Backend::Cpu {
+            println!("SKIPPED {}: its backend does not launch scrypt yet", device.info().id());
+        } else {
+            check(device);
+        }
+    });
+}
+
 fn agrees(device: &mut dyn Device, scan: &Scan, nonces: Nonces) {
     let mut found = vec![1, 2, 3];
     device.scan(scan, nonces, &mut found).unwrap();
@@ -48,7 +59,9 @@ fn agrees(device: &mut dyn Device, scan: &Scan, nonces: Nonces) {
 
 #[test]
 fn every_device_passes_its_self_test() {
-    each_device(|device| self_test(device).unwrap());
+    for &algorithm in Algorithm::ALL {
+        each_device_with(algorithm, |device| self_test(device, algorithm).unwrap());
+    }
 }
 
 #[test]
@@ -56,7 +69,7 @@ fn every_device_agrees_with_the_reference() {
     each_device(|device| {
         let mut random = Random(5);
         for zero_bits in [0, 1, 5, 8, 9, 16, 31, 32, 33, 256] {
-            let scan = random.scan(zero_bits);
+            let scan = random.scan(Algorithm::Sha256d, zero_bits);
             for count in [0, 1, 3, 4, 5, 7, 8, 9, 255, 256, 257, 1000] {
                 let last = u32::MAX - (count.max(1) - 1);
                 for start in [0, 0x1234_5678, last] {
@@ -64,6 +77,20 @@ fn every_device_agrees_with_the_reference() {
                 }
             }
         }
+    });
+}
+
+#[test]
+fn every_device_agrees_with_the_reference_on_scrypt() {
+    each_device_with(Algorithm::Scrypt, |device| {
+        let mut random = Random(6);
+        for (zero_bits, count) in [(0, 13), (1, 1), (2, 25), (5, 60), (9, 24), (33, 8), (256, 5)] {
+            let scan = random.scan(Algorithm::Scrypt, zero_bits);
+            for start in [0, 0x1234_5678, u32::MAX - (count - 1)] {
+                agrees(device, &scan, Nonces::new(start, u64::from(count)).unwrap());
+            }
+        }
+        agrees(device, &random.scan(Algorithm::Scrypt, 0), Nonces::new(7, 0).unwrap());
     });
 }
 

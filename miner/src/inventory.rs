@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use lode_kernels::discover::{Candidate, survey};
 use lode_kernels::{Absent, DeviceInfo, self_test};
 use lode_kinds::Kind;
+use lode_kinds::hash::Algorithm;
 use serde::Serialize;
 
 use crate::units;
@@ -76,7 +77,7 @@ fn list(candidate: Candidate) -> Listed {
     let tested = candidate
         .open()
         .map_err(|error| error.to_string())
-        .and_then(|mut device| self_test(device.as_mut()).map_err(|error| error.to_string()));
+        .and_then(|mut device| self_test(device.as_mut(), Algorithm::Sha256d).map_err(|error| error.to_string()));
     let result = TestResult { kind: Kind::Hash.name(), passed: tested.is_ok(), reason: tested.err() };
     Listed { id: info.id(), info, self_test: vec![result] }
 }
