@@ -15,13 +15,13 @@ impl Random {
         (z ^ (z >> 31)).to_le_bytes()[0]
     }
 
-    fn scan(&mut self, zero_bits: usize) -> Scan {
+    fn scan(&mut self, algorithm: Algorithm, zero_bits: usize) -> Scan {
         let header = std::array::from_fn(|_| self.byte());
         let mut target: [u8; 32] = std::array::from_fn(|_| self.byte());
         for bit in 0..zero_bits {
             target[bit / 8] &= !(0x80 >> (bit % 8));
         }
-        Scan::new(Algorithm::Sha256d, &header, target)
+        Scan::new(algorithm, &header, target)
     }
 }
 
@@ -48,7 +48,11 @@ fn agrees(device: &mut dyn Device, scan: &Scan, nonces: Nonces) {
 
 #[test]
 fn every_device_passes_its_self_test() {
-    each_device(|device| self_test(device).unwrap());
+    each_device(|device| {
+        for &algorithm in Algorithm::ALL {
+            self_test(device, algorithm).unwrap();
+        }
+    });
 }
 
 #[test]
@@ -56,7 +60,7 @@ fn every_device_agrees_with_the_reference() {
     each_device(|device| {
         let mut random = Random(5);
         for zero_bits in [0, 1, 5, 8, 9, 16, 31, 32, 33, 256] {
-            let scan = random.scan(zero_bits);
+            let scan = random.scan(Algorithm::Sha256d, zero_bits);
             for count in [0, 1, 3, 4, 5, 7, 8, 9, 255, 256, 257, 1000] {
                 let last = u32::MAX - (count.max(1) - 1);
                 for start in [0, 0x1234_5678, last] {
@@ -64,6 +68,20 @@ fn every_device_agrees_with_the_reference() {
                 }
             }
         }
+    });
+}
+
+#[test]
+fn every_device_agrees_with_the_reference_on_scrypt() {
+    each_device(|device| {
+        let mut random = Random(6);
+        for (zero_bits, count) in [(0, 13), (1, 1), (2, 25), (5, 60), (9, 24), (33, 8), (256, 5)] {
+            let scan = random.scan(Algorithm::Scrypt, zero_bits);
+            for start in [0, 0x1234_5678, u32::MAX - (count - 1)] {
+                agrees(device, &scan, Nonces::new(start, u64::from(count)).unwrap());
+            }
+        }
+        agrees(device, &random.scan(Algorithm::Scrypt, 0), Nonces::new(7, 0).unwrap());
     });
 }
 

@@ -90,7 +90,7 @@ fn child() {
     };
     println!("on {}", device.info().name);
     match task.as_str() {
-        "self-test" => match self_test(device.as_mut()) {
+        "self-test" => match self_test(device.as_mut(), Algorithm::Sha256d) {
             Ok(()) => println!("passed"),
             Err(SelfTestFailure::Device { error, .. }) => panic!("{error}"),
             Err(failure) => println!("failed: {failure}"),

@@ -67,7 +67,7 @@ fn open_all(report: &mut Report) -> Vec<Box<dyn Device>> {
 
 /// A rate of a device that computes wrongly says nothing, so it is tested first.
 fn measure(device: &mut dyn Device, kind: Kind, length: Duration) -> Result<Row, String> {
-    self_test(device).map_err(|error| error.to_string())?;
+    self_test(device, Algorithm::Sha256d).map_err(|error| error.to_string())?;
     let rate = match kind {
         Kind::Hash => rate(device, Algorithm::Sha256d, length).map_err(|error| error.reason)?.per_second(),
     };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use lode_kernels::measure::Pace;
 use lode_kernels::{Device, self_test};
+use lode_kinds::hash::Algorithm;
 use tokio::sync::mpsc;
 
 use crate::board::{Board, Task};
@@ -69,7 +70,7 @@ impl DeviceWorker {
     }
 
     fn work(&mut self) -> Result<(), String> {
-        self_test(self.device.as_mut()).map_err(|error| error.to_string())?;
+        self_test(self.device.as_mut(), Algorithm::Sha256d).map_err(|error| error.to_string())?;
         if self.send(Found::Ready(self.number)).is_err() {
             return Ok(());
         }

@@ -72,7 +72,7 @@ fn unsafe_code_has_its_addresses() {
     // The last two: the CUDA stand-in's entry points, and the tests that call them as a program does.
     let allowed = [
         "kernels/kinds/src/hash/sha256d/fast/",
-        "kernels/kinds/src/hash/scrypt/fast",
+        "kernels/kinds/src/hash/scrypt/fast/",
         "kernels/kinds/src/hash/lanes/",
         "kernels/src/opencl",
         "kernels/src/cuda",
