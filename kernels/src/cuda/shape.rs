@@ -77,11 +77,7 @@ impl Shape {
     ///
     /// # Errors
     /// When the driver cannot tell, or the memory is too little for a single block of threads.
-    pub(super) fn candidates(
-        function: &CudaFunction,
-        variant: Variant,
-        memory_bytes: u64,
-    ) -> Result<Vec<Self>, Fault> {
+    pub(super) fn candidates(function: &CudaFunction, variant: Variant, memory_bytes: u64) -> Result<Vec<Self>, Fault> {
         let limit = block_max(function)?;
         let (grid, proposed) = function
             .occupancy_max_potential_block_size(no_shared_memory, 0, 0, None)
