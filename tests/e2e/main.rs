@@ -4,6 +4,7 @@ mod api;
 mod architecture;
 mod bench;
 mod crash;
+mod cuda;
 mod endings;
 mod jobs;
 mod miner;
