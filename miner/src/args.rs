@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lode_kernels::Selector;
 use lode_kinds::Kind;
+use lode_protocol::Algorithm;
 
 use crate::url::PoolUrl;
 
@@ -38,6 +39,9 @@ pub struct MineArgs {
     /// Who is paid, and this rig's name: ACCOUNT or ACCOUNT.WORKER
     #[arg(long, value_name = "ACCOUNT[.WORKER]", required = true)]
     pub user: Option<String>,
+    /// What the pool's shares are hashed with: sha256d or scrypt
+    #[arg(long, default_value_t = Algorithm::Sha256d)]
+    pub algorithm: Algorithm,
     /// Options for the pool, e.g. d=0.01 for the lowest difficulty wanted
     #[arg(long, default_value = "x")]
     pub password: String,
@@ -106,6 +110,7 @@ mod tests {
             ("--url http://x --user a", &["--url", "stratum+tcp://HOST:PORT"]),
             ("--url stratum+tcp://a:1 --user a --device gpu", &["--device", "all, cuda, opencl, cpu"]),
             ("--url stratum+tcp://a:1 --user a --kinds cook", &["--kinds", "hash"]),
+            ("--url stratum+tcp://a:1 --user a --algorithm x11", &["--algorithm", "sha256d and scrypt"]),
             ("bench --seconds 0", &["--seconds", "1..=3600"]),
             ("bench --kind cook", &["--kind", "hash"]),
         ] {

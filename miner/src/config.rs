@@ -5,7 +5,7 @@ use lode_kinds::Kind;
 use lode_protocol::ids::NAME_CHARS_MAX;
 use lode_protocol::method::PasswordOptions;
 use lode_protocol::method::authorize::PASSWORD_CHARS_MAX;
-use lode_protocol::{UserName, difficulty::DifficultyError, ids::NameError};
+use lode_protocol::{Algorithm, UserName, difficulty::DifficultyError, ids::NameError};
 use tokio_rustls::TlsConnector;
 
 use crate::args::MineArgs;
@@ -22,6 +22,8 @@ pub struct Config {
     pub urls: Vec<PoolUrl>,
     /// Who logs in.
     pub login: Login,
+    /// What the pools' shares are hashed with.
+    pub algorithm: Algorithm,
     /// How TLS is spoken.
     pub tls: TlsConnector,
     /// Which devices; none means all.
@@ -65,19 +67,19 @@ impl Config {
         if args.devices.len() > DEVICES_MAX {
             return Err(ConfigError::Devices(args.devices.len()));
         }
-        let login = login(args.user.unwrap_or_default(), args.password)?;
+        let login = login(args.user.unwrap_or_default(), args.password, args.algorithm)?;
         let tls = tls::connector(args.tls_ca.as_deref())?;
         let kinds = if args.kinds.is_empty() { Kind::ALL.to_vec() } else { args.kinds };
-        Ok(Config { urls: args.urls, login, tls, devices: args.devices, kinds })
+        Ok(Config { urls: args.urls, login, algorithm: args.algorithm, tls, devices: args.devices, kinds })
     }
 }
 
-fn login(user: String, password: String) -> Result<Login, ConfigError> {
+fn login(user: String, password: String, algorithm: Algorithm) -> Result<Login, ConfigError> {
     user.parse::<UserName>()?;
     if password.len() > PASSWORD_CHARS_MAX {
         return Err(ConfigError::PasswordLength(password.len()));
     }
-    PasswordOptions::parse(&password)?;
+    PasswordOptions::parse(&password, algorithm)?;
     Ok(Login { user, password })
 }
 
@@ -88,7 +90,8 @@ mod tests {
     fn config(user: &str, password: &str, urls: usize) -> Result<Config, ConfigError> {
         let urls = vec!["stratum+tcp://a:1".parse().unwrap(); urls];
         let (user, password) = (Some(user.to_owned()), password.to_owned());
-        Config::new(MineArgs { urls, user, password, tls_ca: None, devices: Vec::new(), kinds: Vec::new() })
+        let (algorithm, devices, kinds) = (Algorithm::Sha256d, Vec::new(), Vec::new());
+        Config::new(MineArgs { urls, user, algorithm, password, tls_ca: None, devices, kinds })
     }
 
     #[test]

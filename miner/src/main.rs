@@ -84,7 +84,13 @@ fn mine(args: MineArgs) -> Result<(), String> {
     if discovery.devices.is_empty() {
         return Err("no device to mine with; `lode-miner devices` says why".to_owned());
     }
-    let options = Options { urls: config.urls, login: config.login, dial: Arc::new(Network::new(config.tls)), view };
+    let options = Options {
+        urls: config.urls,
+        login: config.login,
+        algorithm: config.algorithm,
+        dial: Arc::new(Network::new(config.tls)),
+        view,
+    };
     let summary = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         tokio::select! {

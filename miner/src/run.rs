@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use lode_kernels::Device;
+use lode_protocol::Algorithm;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,8 @@ pub struct Options {
     pub urls: Vec<PoolUrl>,
     /// Who logs in.
     pub login: Login,
+    /// What the pools' shares are hashed with.
+    pub algorithm: Algorithm,
     /// How pools are reached.
     pub dial: Arc<dyn Dial>,
     /// How the run is shown.
@@ -44,6 +47,7 @@ pub async fn run(options: Options, devices: Vec<Box<dyn Device>>, shutdown: Canc
     let mut client = Client {
         pools: Pools::new(options.urls),
         login: options.login,
+        algorithm: options.algorithm,
         dial: options.dial,
         fleet,
         found,

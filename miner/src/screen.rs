@@ -155,9 +155,13 @@ impl Screen {
         let connection =
             if status.phase == Phase::Connected { paint.green(&connection) } else { paint.yellow(&connection) };
         let work = match (&status.difficulty, &status.job) {
-            (Some(difficulty), Some((job, since))) => {
+            (Some((difficulty, algorithm)), Some((job, since))) => {
                 let age = now.saturating_duration_since(*since).as_secs();
-                format!("difficulty {}   job {} ({age} s)", units::difficulty(*difficulty), units::short(job, 16))
+                format!(
+                    "difficulty {}   job {} ({age} s)",
+                    units::difficulty(*difficulty, *algorithm),
+                    units::short(job, 16)
+                )
             }
             _ if status.phase == Phase::Connected => "the pool has no work for us yet".to_owned(),
             _ => "no work".to_owned(),
@@ -238,7 +242,7 @@ mod tests {
     use std::sync::Arc;
 
     use lode_kernels::{Backend, DeviceInfo};
-    use lode_protocol::Difficulty;
+    use lode_protocol::{Algorithm, Difficulty};
 
     use super::*;
     use crate::gauge::Gauge;
@@ -260,7 +264,8 @@ mod tests {
         let began = Instant::now();
         let mut status = Status::new("stratum+tcp://p:1".into(), 2);
         status.phase = Phase::Connected;
-        (status.difficulty, status.job) = (Some(Difficulty::ONE), Some(("5f".into(), began)));
+        (status.difficulty, status.job) =
+            (Some((Difficulty::one(Algorithm::Scrypt), Algorithm::Scrypt)), Some(("5f".into(), began)));
         let mut screen = screen(began, status);
         for (member, hashes) in screen.members.iter().zip([20_000_000, 40_000_000]) {
             member.gauge.hashes.add(hashes);
