@@ -10,5 +10,6 @@ mod jobs;
 mod miner;
 mod peers;
 mod restart;
+mod scrypt;
 mod stratum;
 mod vectors;
