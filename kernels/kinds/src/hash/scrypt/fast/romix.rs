@@ -89,8 +89,7 @@ pub(super) fn mix<R: Row, const REGISTERS: usize, const HASHES: usize>(
         })
     });
     table[0] = *blocks;
-    for number in 1..=N {
-        let entry = &mut table[number];
+    for entry in &mut table[1..] {
         for (group, state) in groups.iter_mut().enumerate() {
             block_mix(state, |register, row, value: R| {
                 let first = hash_of(group, register);
