@@ -160,15 +160,17 @@ fn salsa20_8<R: Row, const REGISTERS: usize, const AT: usize, const OTHER: usize
             x[row] = rows[AT + row];
         }
     }
+    // Going from columns to rows and back is the same turn of b, c and d. Those of c, which the first step does not read,
+    // wait until after it, so that the CPU's few shuffling ports serve b and d first.
+    for x in &mut x {
+        x[2] = x[2].turn_2();
+    }
     for _ in 0..4 {
         quarter_rounds(&mut x);
-        for x in &mut x {
-            *x = [x[0], x[3].turn_1(), x[2].turn_2(), x[1].turn_3()];
-        }
         quarter_rounds(&mut x);
-        for x in &mut x {
-            *x = [x[0], x[3].turn_1(), x[2].turn_2(), x[1].turn_3()];
-        }
+    }
+    for x in &mut x {
+        x[2] = x[2].turn_2();
     }
     for (register, (x, rows)) in x.iter().zip(state.iter_mut()).enumerate() {
         for row in 0..4 {
@@ -184,6 +186,9 @@ fn quarter_rounds<R: Row, const REGISTERS: usize>(x: &mut [[R; 4]; REGISTERS]) {
         x[1] = x[1].xor(x[0].add(x[3]).rotate_left::<7, 25>());
     }
     for x in x.iter_mut() {
+        x[2] = x[2].turn_2();
+    }
+    for x in x.iter_mut() {
         x[2] = x[2].xor(x[1].add(x[0]).rotate_left::<9, 23>());
     }
     for x in x.iter_mut() {
@@ -191,5 +196,8 @@ fn quarter_rounds<R: Row, const REGISTERS: usize>(x: &mut [[R; 4]; REGISTERS]) {
     }
     for x in x.iter_mut() {
         x[0] = x[0].xor(x[3].add(x[2]).rotate_left::<18, 14>());
+    }
+    for x in x.iter_mut() {
+        (x[1], x[3]) = (x[3].turn_1(), x[1].turn_3());
     }
 }
