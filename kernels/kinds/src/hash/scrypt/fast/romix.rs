@@ -52,8 +52,8 @@ pub(super) trait Row: Copy {
     fn store<'a>(self, rows: impl Iterator<Item = &'a mut [u32; 4]>);
     fn add(self, other: Self) -> Self;
     fn xor(self, other: Self) -> Self;
-    /// `RIGHT` is 32 less `LEFT`: Rust cannot compute it in a const argument yet.
-    fn rotate_left<const LEFT: i32, const RIGHT: i32>(self) -> Self;
+    /// `self` xored with `other` rotated left. `RIGHT` is 32 less `LEFT`: Rust cannot compute it in a const argument yet.
+    fn xor_rotated<const LEFT: i32, const RIGHT: i32>(self, other: Self) -> Self;
     /// Lanes 1, 2, 3, 0.
     fn turn_1(self) -> Self;
     /// Lanes 2, 3, 0, 1.
@@ -183,19 +183,19 @@ fn salsa20_8<R: Row, const REGISTERS: usize, const AT: usize, const OTHER: usize
 #[inline(always)]
 fn quarter_rounds<R: Row, const REGISTERS: usize>(x: &mut [[R; 4]; REGISTERS]) {
     for x in x.iter_mut() {
-        x[1] = x[1].xor(x[0].add(x[3]).rotate_left::<7, 25>());
+        x[1] = x[1].xor_rotated::<7, 25>(x[0].add(x[3]));
     }
     for x in x.iter_mut() {
         x[2] = x[2].turn_2();
     }
     for x in x.iter_mut() {
-        x[2] = x[2].xor(x[1].add(x[0]).rotate_left::<9, 23>());
+        x[2] = x[2].xor_rotated::<9, 23>(x[1].add(x[0]));
     }
     for x in x.iter_mut() {
-        x[3] = x[3].xor(x[2].add(x[1]).rotate_left::<13, 19>());
+        x[3] = x[3].xor_rotated::<13, 19>(x[2].add(x[1]));
     }
     for x in x.iter_mut() {
-        x[0] = x[0].xor(x[3].add(x[2]).rotate_left::<18, 14>());
+        x[0] = x[0].xor_rotated::<18, 14>(x[3].add(x[2]));
     }
     for x in x.iter_mut() {
         (x[1], x[3]) = (x[3].turn_1(), x[1].turn_3());
