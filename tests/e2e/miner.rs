@@ -1,8 +1,10 @@
 //! The real miner at the real pool, on every kind of device that this machine has.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use lode_cuda_standin::library_dir;
 use lode_tests::pool::{Home, Pool};
 use lode_tests::sponsor::Api;
 use lode_tests::vectors::Vector;
@@ -43,42 +45,72 @@ impl Drop for Rig {
     }
 }
 
-/// Backends that have a device here; says which are skipped and why.
-fn backends() -> Vec<String> {
+/// Backends that have a device here; says which are skipped and why. CUDA always has the stand-in's.
+fn backends() -> Vec<&'static str> {
     let output = Command::new(program("lode-miner")).args(["devices", "--json"]).output().expect("the miner starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut found = Vec::new();
-    for backend in ["cpu", "opencl", "cuda"] {
+    let mut found = vec!["cuda"];
+    for backend in ["cpu", "opencl"] {
         if text.contains(&format!("\"{backend}:0\"")) {
-            found.push(backend.to_owned());
+            found.push(backend);
         } else {
             say(&format!("SKIPPED {backend}: no such device on this machine"));
         }
     }
-    assert!(found.contains(&"cpu".to_owned()), "the CPU is always there: {text}");
+    assert!(found.contains(&"cpu"), "the CPU is always there: {text}");
     found
 }
 
 const CONFIG: &str = "[vardiff]\nstart = 0.0005\nshare_interval_ms = 1000\n[pool]\ncancel_notice_s = 1\n";
+/// For the stand-in, which is some hundred times slower than a core.
+const SLOW: &str = "[vardiff]\nstart = 2e-5\nshare_interval_ms = 1000\n[pool]\ncancel_notice_s = 1\n";
 
 #[test]
 fn the_whole_journey_on_each_backend() {
     for backend in backends() {
-        let home = Home::new(CONFIG);
+        let (config, difficulty) = if backend == "cuda" { (SLOW, 0.0001) } else { (CONFIG, 0.01) };
+        let home = Home::new(config);
         let pool = home.start();
         let sponsor = Api::admin(&pool).funded_sponsor("acme", 1_000);
-        let rig = Rig::start(&pool, "alice.rig", &backend);
-        let job = sponsor.submit(&Vector::job_of_difficulty(0.01, 1_000));
+        let rig = Rig::start(&pool, "alice.rig", &[backend]);
+        let job = sponsor.submit(&Vector::job_of_difficulty(difficulty, 1_000));
         let view = sponsor.wait_for_state(&job, "done");
         assert_eq!(view["paid"], "990");
         let result = sponsor.get(&format!("/jobs/{job}/result")).ok();
         let header = lode_protocol::hex::decode_array(result["header"].as_str().expect("hex")).expect("80 bytes");
         assert_eq!(lode_protocol::HeaderHash::sha256d(&header).to_string(), result["hash"].as_str().expect("hex"));
-        rig.stop();
+        let said = rig.stop();
+        assert!(said.contains(&format!("{backend}:0")), "{said}");
         pool.stop();
         assert!(home.audit().0);
         say(&format!("backend {backend}: a job was found, paid and audited"));
     }
+}
+
+/// Shares stay so easy that the slowest device finds some.
+const EASY: &str = "[vardiff]\nstart = 2e-5\nleast = 2e-5\nmost = 2e-5\n[pool]\ncancel_notice_s = 1\n";
+
+#[test]
+fn every_backend_works_in_one_rig_at_once() {
+    let home = Home::new(EASY);
+    let pool = home.start();
+    let sponsor = Api::admin(&pool).funded_sponsor("acme", 1_000);
+    let backends = backends();
+    let rig = Rig::start(&pool, "alice.rig", &backends);
+    let job = sponsor.submit(&Vector::endless_job(1 << 40, 1_000));
+    wait_for("shares", || (worker(&sponsor)?["accepted"].as_u64()? >= 3).then_some(()));
+    std::thread::sleep(std::time::Duration::from_secs(8));
+    sponsor.delete(&format!("/jobs/{job}")).ok();
+    sponsor.wait_for_state(&job, "cancelled");
+    let said = rig.stop();
+    for backend in &backends {
+        let device =
+            said.lines().find(|line| line.contains(&format!("{backend}:0"))).unwrap_or_else(|| panic!("{said}"));
+        println!("{device}");
+    }
+    pool.stop();
+    assert!(home.audit().0);
+    println!("{said}");
 }
 
 fn worker(api: &Api) -> Option<Value> {
@@ -91,7 +123,7 @@ fn the_miner_follows_its_jobs_and_submits_nothing_stale() {
     let home = Home::new(CONFIG);
     let pool = home.start();
     let sponsor = Api::admin(&pool).funded_sponsor("acme", 1_000);
-    let _rig = Rig::start(&pool, "alice.rig", "cpu");
+    let _rig = Rig::start(&pool, "alice.rig", &["cpu"]);
     // Each job ends by a share of its own, and the next one is there before or after it.
     for round in 0..5 {
         let ends = sponsor.submit(&Vector::job_of_difficulty(0.002, 10));
@@ -122,7 +154,7 @@ fn the_miner_comes_back_to_a_pool_that_was_killed() {
     let mut endless = Vector::endless_job(1 << 40, 1_000);
     endless["deadline_s"] = json!(3600);
     let job = sponsor.submit(&endless);
-    let _rig = Rig::start(&pool, "alice.rig", "cpu");
+    let _rig = Rig::start(&pool, "alice.rig", &["cpu"]);
     let shares = |api: &Api| worker(api).and_then(|worker| worker["accepted"].as_u64()).unwrap_or(0);
     wait_for("shares", || (shares(&sponsor) >= 2).then_some(()));
     let before = shares(&sponsor);
