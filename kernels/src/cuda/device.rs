@@ -22,7 +22,7 @@ use crate::tune;
 /// What a measurement of one shape takes at least.
 const TUNING_RUN: Duration = Duration::from_millis(20);
 /// What ends it, even if it did not keep all of the card busy.
-const TUNING_RUN_MAX: Duration = Duration::from_millis(500);
+const TUNING_RUN_MAX: Duration = Duration::from_millis(250);
 /// Slices one after another that needed a new context, until the card is given up.
 const RENEWALS_MAX: u32 = 3;
 

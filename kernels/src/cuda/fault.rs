@@ -57,7 +57,10 @@ impl Fault {
 }
 
 fn free(bytes: &Option<u64>) -> String {
-    bytes.map_or_else(|| "and the card does not tell how many are free".to_owned(), |bytes| format!("{bytes} are free"))
+    bytes.map_or_else(
+        || "and the card does not tell how many can be had".to_owned(),
+        |bytes| format!("{bytes} can be had"),
+    )
 }
 
 /// Says at what a call to the driver failed.
@@ -97,7 +100,7 @@ mod tests {
     #[test]
     fn a_lack_of_memory_says_how_much() {
         let fault = Fault::Memory { what: "scratch", needed_bytes: 4096, free_bytes: Some(100) };
-        assert_eq!(fault.to_string(), "not enough memory for scratch: 4096 bytes are needed, 100 are free");
+        assert_eq!(fault.to_string(), "not enough memory for scratch: 4096 bytes are needed, 100 can be had");
         assert!(!fault.may_pass());
     }
 
