@@ -27,8 +27,8 @@ fn both_algorithms_are_mined_side_by_side_and_paid() {
     let home = Home::new("[vardiff]\nstart = 0.0005\nscrypt_start = 0.01\nshare_interval_ms = 1000\n");
     let pool = home.start_with_scrypt();
     let sponsor = Api::admin(&pool).funded_sponsor("acme", 2_000);
-    let _old = Rig::start_with(&["--device", "cpu"], pool.stratum, "alice.rig");
-    let _new = Rig::start_with(&["--device", "cpu", "--algorithm", "scrypt"], scrypt(&pool), "bob.rig");
+    let _old = Rig::start_with(&home, &["--device", "cpu"], pool.stratum, "alice.rig");
+    let _new = Rig::start_with(&home, &["--device", "cpu", "--algorithm", "scrypt"], scrypt(&pool), "bob.rig");
     // About 2^25 hashes of the one, 2^12 of the other.
     let first = sponsor.submit(&Vector::job_of_difficulty(0.01, 1_000));
     let second = sponsor.submit(&Vector::scrypt_job_of_difficulty(0.0625, 1_000));
