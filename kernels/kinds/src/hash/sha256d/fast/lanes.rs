@@ -1,6 +1,6 @@
 //! SHA-256d over any word that holds several nonces side by side, unrolled, with everything fixed folded away.
 //!
-//! Written once for plain Rust and AVX2; the two differ in what a word is. Everything is `inline(always)`: the caller's
+//! Written once for plain Rust, SSE2 and AVX2, which differ in what a word is. Everything is `inline(always)`: the caller's
 //! instruction set applies, and the constant words of padding fold.
 
 use crate::hash::sha256d::Prepared;
