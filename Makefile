@@ -4,6 +4,7 @@
 #   make run ONCE=1      the same, and stops once the sample jobs are finished and paid
 #   make run DEVICE=cpu  on another device; `target/release/lode-miner devices` lists them
 #   make test            every test, what takes long with small counts
+#   make ptx             the CUDA kernels as the driver takes them, from their sources, with the pinned NVRTC
 #   make soak            what takes long with full counts
 #   make bench           hash rates of this machine's devices and of the CPU's code paths
 #   make sass            what one nonce costs in the machine code of NVIDIA's cards, from kernels/ptx
@@ -13,14 +14,20 @@ ONCE ?=
 DEVICE ?=
 CARGO ?= cargo
 
-.PHONY: run test soak bench sass fmt lint doc setup build
+.PHONY: run test ptx soak bench sass fmt lint doc setup build
 
 run: build
 	target/release/lode-demo $(if $(ONCE),--once) $(if $(DEVICE),--device $(DEVICE))
 
 test: build
+	@scripts/setup.sh --tests
+	@scripts/ptx.sh --fetch || test $$? = 3 # without it the check of the PTX is skipped, and counted below
 	scripts/backends.sh
 	$(CARGO) test --release --workspace
+
+ptx:
+	@scripts/setup.sh --tests
+	scripts/ptx.sh
 
 soak: build
 	LODE_KILLS=50 $(CARGO) test --release -p lode-tests --test e2e crash -- --nocapture

@@ -15,3 +15,8 @@ for backend in cpu opencl cuda; do
     fi
 done
 echo "backends: $ran run, $skipped skipped"
+if [ -e target/nvidia/nvrtc/nvidia/cuda_nvrtc/lib/libnvrtc.so.12 ]; then
+    echo "checks: 1 run (the CUDA kernels in PTX are what their sources give), 0 skipped"
+else
+    echo "checks: 0 run, 1 skipped: the pinned NVRTC is not here, so nothing shows that the PTX is what the sources give"
+fi

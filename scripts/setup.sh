@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing to build, run and test Lode, and says what it installs. On a system that
-# is not Debian it only says what is needed.
+# Installs what is missing to build and run Lode (with --tests, to test it too), and says what it installs. On a system
+# that is not Debian it only says what is needed.
 set -euo pipefail
 
 if ! command -v cargo >/dev/null; then
@@ -15,6 +15,10 @@ need_library libOpenCL.so.1 ocl-icd-libopencl1
 # A driver of any kind will do: PoCL is the one that runs on every CPU.
 if ! compgen -G '/etc/OpenCL/vendors/*.icd' >/dev/null; then
     missing+=(pocl-opencl-icd)
+fi
+# The tests fetch the pinned CUDA compiler with it.
+if [ "${1-}" = --tests ] && ! python3 -m pip --version >/dev/null 2>&1; then
+    missing+=(python3-pip)
 fi
 
 if [ ${#missing[@]} -eq 0 ]; then

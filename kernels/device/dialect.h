@@ -15,9 +15,11 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 #define KERNEL extern "C" __global__ void
 #define DEVICE static __device__ __forceinline__
+#define INLINED DEVICE
 #define GLOBAL
 #define CONSTANT __constant__ const
 #define GID0() ((u32)(blockIdx.x * blockDim.x + threadIdx.x))
+#define GSZ0() ((u32)(gridDim.x * blockDim.x))
 #define ATOMIC_INC(address) atomicAdd((address), 1u)
 // HIDDEN(x): x, which the compiler's first half then takes for unknown. OPAQUE(x) makes the variable x so.
 DEVICE u32 hidden(u32 x) {
@@ -38,10 +40,12 @@ DEVICE u32 hidden(u32 x) {
 typedef uint u32;
 typedef ulong u64;
 #define KERNEL __kernel void
-#define DEVICE __attribute__((always_inline)) static inline
+#define DEVICE static inline
+#define INLINED __attribute__((always_inline)) static inline // a call would pass structs through memory
 #define GLOBAL __global
 #define CONSTANT __constant
 #define GID0() ((u32)get_global_id(0))
+#define GSZ0() ((u32)get_global_size(0))
 #define ATOMIC_INC(address) atomic_inc((volatile __global u32 *)(address))
 #define HIDDEN(x) (x)
 #define OPAQUE(x)
@@ -89,4 +93,27 @@ typedef uint8 UVEC;
     F((x).s0, 0u) F((x).s1, 1u) F((x).s2, 2u) F((x).s3, 3u) F((x).s4, 4u) F((x).s5, 5u) F((x).s6, 6u) F((x).s7, 7u)
 #else
 #error "VEC must be 1, 2, 4 or 8"
+#endif
+
+// U32X4: four words that are loaded and stored at once, with +, ^ and a rotation by a constant on each of them. TURN4_n:
+// the words moved n places on, round the end.
+#ifdef __CUDACC__
+typedef uint4 U32X4;
+DEVICE U32X4 operator+(const U32X4 x, const U32X4 y) { return make_uint4(x.x + y.x, x.y + y.y, x.z + y.z, x.w + y.w); }
+DEVICE U32X4 operator^(const U32X4 x, const U32X4 y) { return make_uint4(x.x ^ y.x, x.y ^ y.y, x.z ^ y.z, x.w ^ y.w); }
+#define MAKE4(x, y, z, w) make_uint4((x), (y), (z), (w))
+#define ROTL4(v, n)                                                                                                    \
+    make_uint4(ROTR32((v).x, 32 - (n)), ROTR32((v).y, 32 - (n)), ROTR32((v).z, 32 - (n)), ROTR32((v).w, 32 - (n)))
+#define TURN4_1(v) make_uint4((v).y, (v).z, (v).w, (v).x)
+#define TURN4_2(v) make_uint4((v).z, (v).w, (v).x, (v).y)
+#define TURN4_3(v) make_uint4((v).w, (v).x, (v).y, (v).z)
+#define NOT_UNROLLED _Pragma("unroll 1")
+#else
+typedef uint4 U32X4;
+#define MAKE4(x, y, z, w) ((U32X4)((x), (y), (z), (w)))
+#define ROTL4(v, n) rotate((v), (U32X4)(n))
+#define TURN4_1(v) ((v).yzwx)
+#define TURN4_2(v) ((v).zwxy)
+#define TURN4_3(v) ((v).wxyz)
+#define NOT_UNROLLED
 #endif

@@ -111,7 +111,7 @@ typedef struct {
     FOUR_E(0x391c0cb3u + w4, 0x4ed8aa4au + w5, 0x5b9cca4fu + w6, 0x682e6ff3u + w7)
 
 // The last state word of the second hash. `nonce` holds nonces with their bytes swapped.
-DEVICE UVEC last_state_word(const Job job, const UVEC nonce) {
+INLINED UVEC last_state_word(const Job job, const UVEC nonce) {
 #ifndef MAJORITY
     UVEC a_xor_b, b_xor_c;
 #endif

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::pci::PciAddress;
+use crate::source::Source;
 
 /// What runs a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -91,7 +92,7 @@ pub struct DeviceError {
 }
 
 /// How devices are opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct OpenOptions {
     /// Where compiled kernels and tuning are kept between runs.
     pub cache: Cache,
@@ -99,6 +100,14 @@ pub struct OpenOptions {
     pub tune: bool,
     /// The device memory that may be used, in bytes; all of it where there is no limit.
     pub memory_max: Option<u64>,
+    /// The kernels to run. Tests give broken ones, to see that what guards against them does.
+    pub sources: fn(Algorithm) -> Source,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { cache: Cache::none(), tune: false, memory_max: None, sources: Source::of }
+    }
 }
 
 /// An open device, used from one thread at a time.

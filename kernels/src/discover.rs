@@ -12,6 +12,7 @@ use crate::cpu::Cpu;
 use crate::cuda;
 use crate::measure::{HashRate, rate};
 use crate::opencl;
+use crate::pci::PciAddress;
 
 /// How long each of the devices that share the host's cores is measured, after its warm-up, to find the faster one.
 const CONTEST: Duration = Duration::from_millis(150);
@@ -75,6 +76,7 @@ pub struct Candidate(Driver);
 
 #[derive(Debug)]
 enum Driver {
+    Cuda(cuda::Found),
     OpenCl(opencl::Found),
     Cpu(Cpu),
 }
@@ -84,6 +86,7 @@ impl Candidate {
     #[must_use]
     pub fn info(&self) -> &DeviceInfo {
         match &self.0 {
+            Driver::Cuda(found) => found.info(),
             Driver::OpenCl(found) => found.info(),
             Driver::Cpu(cpu) => cpu.info(),
         }
@@ -95,6 +98,7 @@ impl Candidate {
     /// When its driver refuses.
     pub fn open(self, options: &OpenOptions) -> Result<Box<dyn Device>, DeviceError> {
         Ok(match self.0 {
+            Driver::Cuda(found) => Box::new(found.open(options)?),
             Driver::OpenCl(found) => Box::new(found.open(options)?),
             Driver::Cpu(cpu) => Box::new(cpu),
         })
@@ -114,7 +118,11 @@ pub struct Survey {
 #[must_use]
 pub fn survey() -> Survey {
     let mut found = Vec::new();
-    let mut absent = vec![Absent { backend: Backend::Cuda, reason: cuda::absence() }];
+    let mut absent = Vec::new();
+    match cuda::find() {
+        Ok(devices) => found.extend(devices.into_iter().map(|device| Candidate(Driver::Cuda(device)))),
+        Err(reason) => absent.push(Absent { backend: Backend::Cuda, reason }),
+    }
     match opencl::find() {
         Ok(devices) => found.extend(devices.into_iter().map(|device| Candidate(Driver::OpenCl(device)))),
         Err(reason) => absent.push(Absent { backend: Backend::OpenCl, reason }),
@@ -164,32 +172,63 @@ fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
-/// Finds and opens the devices selected. No selector at all means [`Selector::All`].
+/// Finds and opens the devices selected, each card once: CUDA before OpenCL, which gets a card that CUDA cannot open. No
+/// selector at all means [`Selector::All`]. Of the devices that share the host's cores, `all` takes the one that is the
+/// fastest at `algorithm`.
 ///
 /// # Errors
 /// When a selector matches nothing, or a device that was asked for by name or backend cannot be opened.
-pub fn discover(selectors: &[Selector], options: &OpenOptions) -> Result<Discovery, SelectError> {
+pub fn discover(selectors: &[Selector], algorithm: Algorithm, options: &OpenOptions) -> Result<Discovery, SelectError> {
     let Survey { found, absent } = survey();
     let infos: Vec<_> = found.iter().map(Candidate::info).collect();
     let choices = choose(selectors, &infos, &absent)?;
 
     let mut discovery = Discovery { devices: Vec::new(), absent, passed_over: Vec::new() };
     let mut contestants = Vec::new();
+    let mut cards = Cards::default();
     for (candidate, choice) in found.into_iter().zip(choices) {
         let info = candidate.info().clone();
+        if choice != Choice::Unselected
+            && let Some(other) = cards.holder(&info)
+        {
+            let reason = format!("the same card as {other}");
+            discovery.passed_over.push(PassedOver { info, reason });
+            continue;
+        }
         match choice {
             Choice::Unselected => {}
-            Choice::Wanted => discovery.devices.push(candidate.open(options)?),
+            Choice::Wanted => {
+                discovery.devices.push(candidate.open(options)?);
+                cards.take(&info);
+            }
             Choice::Welcome | Choice::Contestant => match candidate.open(options) {
-                Ok(device) if choice == Choice::Welcome => discovery.devices.push(device),
+                Ok(device) if choice == Choice::Welcome => {
+                    discovery.devices.push(device);
+                    cards.take(&info);
+                }
                 Ok(device) => contestants.push(device),
                 Err(error) => discovery.passed_over.push(PassedOver { info, reason: error.reason }),
             },
         }
     }
     let passed_over = &mut discovery.passed_over;
-    discovery.devices.extend(fastest(contestants, passed_over));
+    discovery.devices.extend(fastest(contestants, algorithm, passed_over));
     Ok(discovery)
+}
+
+/// The cards in use, by their place on the PCI bus, with the id of the device that uses each.
+#[derive(Debug, Default)]
+struct Cards(Vec<(PciAddress, String)>);
+
+impl Cards {
+    fn holder(&self, info: &DeviceInfo) -> Option<&str> {
+        let held = self.0.iter().find(|(pci, _)| Some(*pci) == info.pci);
+        held.map(|(_, id)| id.as_str())
+    }
+
+    fn take(&mut self, info: &DeviceInfo) {
+        self.0.extend(info.pci.map(|pci| (pci, info.id())));
+    }
 }
 
 /// What a selection means for a device.
@@ -247,13 +286,17 @@ fn no_match(selector: Selector, devices: &[&DeviceInfo], absent: &[Absent]) -> S
 }
 
 /// Measures the contestants, if there are several, and passes over all but the fastest.
-fn fastest(contestants: Vec<Box<dyn Device>>, passed_over: &mut Vec<PassedOver>) -> Option<Box<dyn Device>> {
+fn fastest(
+    contestants: Vec<Box<dyn Device>>,
+    algorithm: Algorithm,
+    passed_over: &mut Vec<PassedOver>,
+) -> Option<Box<dyn Device>> {
     if contestants.len() < 2 {
         return contestants.into_iter().next();
     }
     let mut best: Option<(HashRate, Box<dyn Device>)> = None;
     for mut device in contestants {
-        let measured = match rate(device.as_mut(), Algorithm::Sha256d, CONTEST) {
+        let measured = match rate(device.as_mut(), algorithm, CONTEST) {
             Ok(measured) => measured,
             Err(error) => {
                 passed_over.push(PassedOver { info: device.info().clone(), reason: error.reason });
@@ -320,6 +363,20 @@ mod tests {
         assert_eq!(chosen(&["all", "cpu"]).unwrap(), [Welcome, Unselected, Welcome, Wanted]);
         assert_eq!(chosen(&["opencl:2", "opencl:2"]).unwrap(), [Unselected, Unselected, Wanted, Unselected]);
         assert_eq!(chosen(&["opencl", "cpu"]).unwrap(), [Wanted; 4]);
+    }
+
+    #[test]
+    fn a_card_belongs_to_the_first_device_that_opens_it() {
+        let at = |bus| Some(PciAddress { domain: 0, bus, device: 0, function: 0 });
+        let cuda = DeviceInfo { pci: at(1), ..info(Backend::Cuda, 0, false) };
+        let twin = DeviceInfo { pci: at(1), ..info(Backend::OpenCl, 0, false) };
+        let other = DeviceInfo { pci: at(2), ..info(Backend::OpenCl, 1, false) };
+        let unknown = info(Backend::OpenCl, 2, false);
+        let mut cards = Cards::default();
+        assert_eq!(cards.holder(&cuda), None);
+        cards.take(&cuda);
+        cards.take(&unknown);
+        assert_eq!([&twin, &other, &unknown].map(|info| cards.holder(info)), [Some("cuda:0"), None, None]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What a launch is told of its search, in the words of the kernels' `Job` structs.
 
-use lode_kinds::hash::sha256d::Prepared;
-use lode_kinds::hash::{Algorithm, Scan};
+use lode_kinds::hash::{Algorithm, Scan, scrypt, sha256d};
 
 /// A search's constants, as its kernel takes them by value, and the test that the kernel makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,9 +11,8 @@ pub(crate) struct Job {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Filter {
-    Sha256d(Prepared),
-    /// The greatest top word of a hash that may be a hit.
-    Scrypt(u32),
+    Sha256d(sha256d::Prepared),
+    Scrypt(scrypt::Prepared),
 }
 
 impl Job {
@@ -22,8 +20,8 @@ impl Job {
     #[must_use]
     pub(crate) fn new(scan: &Scan) -> Self {
         match scan.algorithm() {
-            Algorithm::Sha256d => sha256d(Prepared::new(scan)),
-            Algorithm::Scrypt => scrypt(scan),
+            Algorithm::Sha256d => sha256d(sha256d::Prepared::new(scan)),
+            Algorithm::Scrypt => scrypt(scrypt::Prepared::new(scan)),
         }
     }
 
@@ -37,22 +35,19 @@ impl Job {
     #[must_use]
     pub(crate) fn passes(&self, hash: &[u8; 32]) -> bool {
         match self.filter {
-            Filter::Sha256d(prepared) => prepared.passes(Prepared::last_state_word(hash)),
-            Filter::Scrypt(top) => u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) <= top,
+            Filter::Sha256d(prepared) => prepared.passes(sha256d::Prepared::last_state_word(hash)),
+            Filter::Scrypt(prepared) => prepared.passes(scrypt::Prepared::top_word(hash)),
         }
     }
 }
 
-fn sha256d(fixed: Prepared) -> Job {
+fn sha256d(fixed: sha256d::Prepared) -> Job {
     Job { words: fixed.device_words().to_vec(), filter: Filter::Sha256d(fixed) }
 }
 
-fn scrypt(scan: &Scan) -> Job {
-    let [t0, t1, t2, t3, ..] = *scan.target();
-    let top = u32::from_be_bytes([t0, t1, t2, t3]);
-    // The header up to its nonce, as SHA-256 reads it.
-    let header = scan.open_header().as_chunks::<4>().0.iter().take(19).map(|word| u32::from_be_bytes(*word));
-    Job { words: header.chain([top]).collect(), filter: Filter::Scrypt(top) }
+fn scrypt(fixed: scrypt::Prepared) -> Job {
+    let words = [&fixed.head[..], &fixed.tail, &fixed.midstate, &[fixed.top]].concat();
+    Job { words, filter: Filter::Scrypt(fixed) }
 }
 
 #[cfg(test)]

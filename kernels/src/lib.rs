@@ -6,18 +6,16 @@
 pub mod backend;
 pub mod cache;
 pub mod cpu;
-mod cuda;
+pub mod cuda;
 pub mod discover;
-#[allow(dead_code, reason = "used by the GPU backends")]
 mod job;
 pub mod measure;
 pub mod opencl;
 pub mod pci;
-#[allow(dead_code, reason = "used by the GPU backends")]
+mod scratch;
 mod search;
 mod selftest;
 pub mod source;
-#[allow(dead_code, reason = "used by the GPU backends")]
 mod tune;
 
 pub use backend::{Backend, Device, DeviceError, DeviceInfo, OpenOptions};

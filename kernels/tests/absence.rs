@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use lode_kernels::discover::survey;
 use lode_kernels::opencl::loader::LIBRARY_VARIABLE;
 use lode_kernels::{Backend, OpenOptions, discover};
+use lode_kinds::hash::Algorithm;
 
 const CHILD: &str = "LODE_TEST_ABSENCE_CHILD";
 
@@ -19,10 +20,16 @@ fn child() {
     }
     let absent = survey().absent.into_iter().find(|absent| absent.backend == Backend::OpenCl);
     println!("reason: {}", absent.expect("OpenCL is hidden from this process").reason);
-    let error = discover(&["opencl".parse().unwrap()], &OpenOptions::default()).err().expect("nothing matches");
+    let error = discover(&["opencl".parse().unwrap()], Algorithm::Sha256d, &OpenOptions::default())
+        .err()
+        .expect("nothing matches");
     println!("{error}");
-    let ids: Vec<_> =
-        discover(&[], &OpenOptions::default()).unwrap().devices.iter().map(|device| device.info().id()).collect();
+    let ids: Vec<_> = discover(&[], Algorithm::Sha256d, &OpenOptions::default())
+        .unwrap()
+        .devices
+        .iter()
+        .map(|device| device.info().id())
+        .collect();
     println!("devices: {}", ids.join(" "));
 }
 

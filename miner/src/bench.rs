@@ -39,7 +39,11 @@ pub struct Report {
 /// A selector matches nothing.
 pub fn bench(kind: Option<Kind>, selectors: &[Selector], length: Duration) -> Result<Report, SelectError> {
     let mut report = Report::default();
-    let devices = if selectors.is_empty() { open_all(&mut report) } else { discover(selectors, &options())?.devices };
+    let devices = if selectors.is_empty() {
+        open_all(&mut report)
+    } else {
+        discover(selectors, Algorithm::Sha256d, &options())?.devices
+    };
     let kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
     for mut device in devices {
         for &kind in &kinds {
@@ -63,7 +67,7 @@ fn open_all(report: &mut Report) -> Vec<Box<dyn Device>> {
 
 /// A rate of a device that computes wrongly says nothing, so it is tested first.
 fn measure(device: &mut dyn Device, kind: Kind, length: Duration) -> Result<Row, String> {
-    self_test(device).map_err(|error| error.to_string())?;
+    self_test(device, Algorithm::Sha256d).map_err(|error| error.to_string())?;
     let rate = match kind {
         Kind::Hash => rate(device, Algorithm::Sha256d, length).map_err(|error| error.reason)?.per_second(),
     };

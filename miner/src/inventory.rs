@@ -6,6 +6,7 @@ use lode_kernels::cache::Cache;
 use lode_kernels::discover::{Candidate, survey};
 use lode_kernels::{Absent, DeviceInfo, OpenOptions, self_test};
 use lode_kinds::Kind;
+use lode_kinds::hash::Algorithm;
 use serde::Serialize;
 
 use crate::units;
@@ -77,7 +78,7 @@ fn list(candidate: Candidate) -> Listed {
     let tested = candidate
         .open(&OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() })
         .map_err(|error| error.to_string())
-        .and_then(|mut device| self_test(device.as_mut()).map_err(|error| error.to_string()));
+        .and_then(|mut device| self_test(device.as_mut(), Algorithm::Sha256d).map_err(|error| error.to_string()));
     let result = TestResult { kind: Kind::Hash.name(), passed: tested.is_ok(), reason: tested.err() };
     Listed { id: info.id(), info, self_test: vec![result] }
 }

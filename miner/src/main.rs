@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::io::{IsTerminal as _, stderr, stdout};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,18 +12,26 @@ use clap::{CommandFactory as _, Parser as _};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use lode_kernels::cache::Cache;
 use lode_kernels::{Discovery, OpenOptions, discover};
+use lode_kinds::hash::Algorithm;
+use lode_miner::activity::{Activity, Surroundings, SystemActivity};
 use lode_miner::args::{BenchArgs, Cli, Command, DevicesArgs, MineArgs};
 use lode_miner::bench::bench;
 use lode_miner::client::End;
 use lode_miner::config::Config;
 use lode_miner::dial::Network;
+use lode_miner::health::SystemSensors;
 use lode_miner::inventory::Inventory;
 use lode_miner::log;
+use lode_miner::nvidia::Nvidia;
 use lode_miner::run::{Options, run};
 use lode_miner::screen::View;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+/// Where Linux tells of devices.
+const SYSFS: &str = "/sys";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -80,13 +90,32 @@ fn mine(args: MineArgs) -> Result<(), String> {
     // Before any driver is loaded: PoCL's compiler handles the same signals, gives way to whoever was there before it,
     // and kills the program if nobody was.
     let signals = runtime.block_on(async { Signals::new() }).map_err(|error| error.to_string())?;
-    let options = OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() };
-    let discovery = discover(&config.devices, &options).unwrap_or_else(|error| usage(format!("--device: {error}")));
+    let monitor = config.status.map(|address| runtime.block_on(open_status(address))).transpose()?;
+    let options = OpenOptions {
+        cache: Cache::of_user(),
+        tune: config.tune,
+        memory_max: config.vram_bytes,
+        ..OpenOptions::default()
+    };
+    let discovery = discover(&config.devices, Algorithm::Sha256d, &options)
+        .unwrap_or_else(|error| usage(format!("--device: {error}")));
     introduce(&discovery);
     if discovery.devices.is_empty() {
         return Err("no device to mine with; `lode-miner devices` says why".to_owned());
     }
-    let options = Options { urls: config.urls, login: config.login, dial: Arc::new(Network::new(config.tls)), view };
+    let passed_over = discovery.passed_over.iter().map(|passed_over| passed_over.info.clone());
+    let infos: Vec<_> = discovery.devices.iter().map(|device| device.info().clone()).chain(passed_over).collect();
+    config.check_devices(&infos).unwrap_or_else(|error| usage(error));
+    let options = Options {
+        urls: config.urls,
+        login: config.login,
+        dial: Arc::new(Network::new(config.tls)),
+        view,
+        limits: config.limits,
+        sensors: Some(Box::new(SystemSensors::new(Nvidia::default(), Path::new(SYSFS)))),
+        activity: config.idle_after.map(activity),
+        monitor,
+    };
     let summary = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         tokio::select! {
@@ -102,6 +131,30 @@ fn mine(args: MineArgs) -> Result<(), String> {
         End::Stopped => Ok(()),
         End::NoDevices => Err("no device is left to mine with".to_owned()),
     }
+}
+
+async fn open_status(address: SocketAddr) -> Result<TcpListener, String> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, address))
+    };
+    let (listener, address) = bound.await.map_err(|error| format!("--status {address}: {error}"))?;
+    info!("status at http://{address}/status");
+    Ok(listener)
+}
+
+/// What sees others on this machine.
+fn activity(idle_after: Duration) -> Box<dyn Activity> {
+    let surroundings = Surroundings {
+        display: std::env::var("DISPLAY").ok(),
+        wayland: std::env::var_os("WAYLAND_DISPLAY").is_some(),
+        bus: PathBuf::from("/run/dbus/system_bus_socket"),
+        sysfs: PathBuf::from(SYSFS),
+        proc: PathBuf::from("/proc"),
+        own_pid: std::process::id(),
+    };
+    Box::new(SystemActivity::new(surroundings, Nvidia::default(), idle_after))
 }
 
 /// Begins to log, above the live view if there is one.

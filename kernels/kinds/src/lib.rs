@@ -5,5 +5,6 @@
 
 pub mod hash;
 mod kind;
+pub mod render;
 
 pub use kind::{Kind, UnknownKind};

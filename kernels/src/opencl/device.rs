@@ -27,7 +27,7 @@ pub struct OpenCl {
 
 impl OpenCl {
     pub(super) fn open(found: Found, options: OpenOptions) -> Result<Self> {
-        let handles = Handles::new(&found)?;
+        let handles = Handles::new(&found, options.memory_max)?;
         Ok(Self { found, handles, options, loaded: Vec::new(), errors: 0 })
     }
 
@@ -37,7 +37,7 @@ impl OpenCl {
             None => {
                 let _setup = one_at_a_time();
                 let shape = self.shape(algorithm)?;
-                let kernel = Loaded::new(&self.handles, algorithm, shape, &self.options.cache)?;
+                let kernel = Loaded::new(&self.handles, algorithm, shape, &self.options)?;
                 self.loaded.push((algorithm, kernel));
                 self.loaded.len() - 1
             }
@@ -48,7 +48,7 @@ impl OpenCl {
     /// The shape that suits the device best: as tuned now, as tuned at an earlier start, or as its kind usually likes it.
     fn shape(&self, algorithm: Algorithm) -> Result<Shape> {
         let Handles { info, traits, .. } = &self.handles;
-        let source = crate::source::Source::of(algorithm);
+        let source = (self.options.sources)(algorithm);
         let limit = format!("{:?}", self.options.memory_max);
         let key = Key::new("opencl-shape").with(source.text).with(&info.name).with(&info.driver).with(limit);
         if !self.options.tune {
@@ -68,7 +68,7 @@ impl OpenCl {
     }
 
     fn hashes_a_second(&self, algorithm: Algorithm, shape: Shape) -> Result<f64> {
-        let mut kernel = Loaded::new(&self.handles, algorithm, shape, &self.options.cache)?;
+        let mut kernel = Loaded::new(&self.handles, algorithm, shape, &self.options)?;
         kernel.load(&Scan::new(algorithm, &[0x5a; 80], [0; 32]))?;
         let mut count = kernel.launch_min();
         loop {
@@ -97,7 +97,7 @@ impl OpenCl {
     fn reopen(&mut self) -> Result<()> {
         self.loaded.clear();
         let _setup = one_at_a_time();
-        self.handles = Handles::new(&self.found)?;
+        self.handles = Handles::new(&self.found, self.options.memory_max)?;
         Ok(())
     }
 

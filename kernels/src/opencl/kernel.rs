@@ -9,6 +9,7 @@ use ocl::core::{ProgramInfo, ProgramInfoResult};
 
 use super::Handles;
 use super::shape::Shape;
+use crate::backend::OpenOptions;
 use crate::cache::{Cache, Key};
 use crate::job::Job;
 use crate::search::{FOUND_MAX, FOUND_WORDS, Launcher, SLOTS};
@@ -38,8 +39,8 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Compiles the algorithm's kernel for `shape`, or takes it from the cache, and makes its buffers.
-    pub(super) fn new(handles: &Handles, algorithm: Algorithm, shape: Shape, cache: &Cache) -> Result<Self> {
-        let source = Source::of(algorithm);
+    pub(super) fn new(handles: &Handles, algorithm: Algorithm, shape: Shape, options: &OpenOptions) -> Result<Self> {
+        let (source, cache) = ((options.sources)(algorithm), &options.cache);
         let (program, fresh) = program(handles, source, &shape.defines(), cache)?;
         let kernel = core::create_kernel(&program, source.entry)?;
         let asked = core::get_kernel_work_group_info(&kernel, handles.device, KernelWorkGroupInfo::WorkGroupSize)?;
@@ -47,7 +48,7 @@ impl Loaded {
             KernelWorkGroupInfoResult::WorkGroupSize(items) => shape.group.min(items.max(1)),
             _ => 1,
         };
-        let scratch = match shape.scratch_words(algorithm) {
+        let scratch = match shape.scratch_words() {
             0 => None,
             words => Some(buffer(handles, words)?),
         };
@@ -70,7 +71,7 @@ impl Loaded {
 
     /// A launch that is worth measuring: a few nonces an item that the device runs at once.
     pub(super) fn launch_min(&self) -> u64 {
-        1 << 12
+        self.shape.nonces_per_item() * 64
     }
 
     /// Sets the search's constants, unless the kernel holds them already.
@@ -103,7 +104,7 @@ impl Launcher for Loaded {
 
     fn start(&mut self, slot: usize, nonces: Nonces) -> Result<()> {
         let last_offset = u32::try_from(nonces.count() - 1).expect("a launch is no longer than LAUNCH_MAX");
-        let items = self.shape.items(nonces.count()).next_multiple_of(self.group);
+        let items = self.shape.items(nonces.count(), self.group);
         let Slot { found, words, arrival } = &mut self.slots[slot];
         core::set_kernel_arg(&self.kernel, 1, ArgVal::scalar(&nonces.start()))?;
         core::set_kernel_arg(&self.kernel, 2, ArgVal::scalar(&last_offset))?;

@@ -104,12 +104,13 @@ struct Handles {
 }
 
 impl Handles {
-    fn new(found: &Found) -> ocl::Result<Self> {
+    fn new(found: &Found, memory_max: Option<u64>) -> ocl::Result<Self> {
         let Found { info, platform, device } = found;
         let properties = core::ContextProperties::new().platform(*platform);
         let context = core::create_context(Some(&properties), &[*device], None, None)?;
         let queue = core::create_command_queue(&context, device, None)?;
-        let traits = Traits::of(*device);
+        let mut traits = Traits::of(*device);
+        traits.memory_bytes = traits.memory_bytes.min(memory_max.unwrap_or(u64::MAX));
         Ok(Self { info: info.clone(), traits, device: *device, context, queue })
     }
 }

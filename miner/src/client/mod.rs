@@ -89,7 +89,7 @@ impl Client {
             Err(end) => end,
             Ok(never) => match never {},
         };
-        self.fleet.board.stop();
+        self.fleet.stop();
         // The devices' threads end with their slices; the channel closes with the last of them.
         let ended = timeout(STOP_GRACE, async { while self.found.recv().await.is_some() {} }).await;
         if ended.is_err() {
@@ -148,7 +148,7 @@ impl Client {
             let (url, resume_by) = (url.clone(), resume_by.map(str::to_owned));
             let place = self.pools.place();
             self.tell(|status| {
-                status.disconnected(Phase::Connecting);
+                status.disconnected(Phase::Connecting, now());
                 (status.pool, status.place) = (url.to_string(), place);
             });
             let opening = self.open(url.clone(), resume_by);
@@ -177,7 +177,7 @@ impl Client {
         if wait >= PAUSE_MIN {
             info!("trying again in {:.1} s", wait.as_secs_f64());
         }
-        self.tell(|status| status.disconnected(Phase::Pausing));
+        self.tell(|status| status.disconnected(Phase::Pausing, now()));
         self.meanwhile(sleep(wait)).await
     }
 

@@ -48,7 +48,10 @@ impl Client {
         info!("connected to {} as {}", link.url, self.login.user);
         self.pools.set_resume_by(link.session.resume_by());
         let (pool, place) = (link.url.to_string(), self.pools.place());
-        self.tell(|status| (status.phase, status.pool, status.place) = (Phase::Connected, pool, place));
+        self.tell(|status| {
+            status.enter(Phase::Connected, now());
+            (status.pool, status.place) = (pool, place);
+        });
     }
 
     async fn converse(&mut self, link: &mut Link) -> Result<After, End> {
@@ -183,8 +186,8 @@ impl Client {
 
     /// Lets the devices end their slices and the pool answer what is open.
     async fn finish(&mut self, link: &mut Link) {
-        self.tell(|status| status.phase = Phase::Stopping);
-        self.fleet.board.stop();
+        self.tell(|status| status.enter(Phase::Stopping, now()));
+        self.fleet.stop();
         if timeout(STOP_GRACE, self.last_answers(link)).await.is_err() {
             warn!("stopped with {} shares unanswered", link.session.open_submits());
         }

@@ -5,6 +5,7 @@
 
 mod algorithm;
 pub mod cpu;
+mod lanes;
 mod nonces;
 mod scan;
 pub mod scrypt;

@@ -1,4 +1,4 @@
-//! What the tests of this kind share: a seeded generator and the genesis block of Bitcoin.
+//! What the tests of this kind share: a seeded generator and the first blocks of Bitcoin and Litecoin.
 
 use super::{Algorithm, Scan};
 
@@ -50,6 +50,19 @@ pub(crate) fn genesis() -> Scan {
     let mut target = [0; 32];
     target[4..6].copy_from_slice(&[0xff, 0xff]);
     Scan::new(Algorithm::Sha256d, &header, target)
+}
+
+/// The header of Litecoin's first block (its nonce is of no account) with the target that its bits 1e0ffff0 stand for, and
+/// the nonce that it carries.
+pub(crate) fn litecoin_genesis() -> (Scan, u32) {
+    let mut header = [0; 80];
+    header[0] = 1;
+    let rest = "d9ced4ed1130f7b7faad9be25323ffafa33232a17c3edf6cfd97bee6bafbdd97b9aa8e4ef0ff0f1ecd513f7c";
+    hex(rest, &mut header[36..]);
+    let nonce = u32::from_le_bytes([header[76], header[77], header[78], header[79]]);
+    let mut target = [0; 32];
+    target[2..5].copy_from_slice(&[0x0f, 0xff, 0xf0]);
+    (Scan::new(Algorithm::Scrypt, &header, target), nonce)
 }
 
 /// Fills `bytes` from hexadecimal digits.

@@ -5,12 +5,12 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-mod lanes;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
+mod unrolled;
 
 use std::fmt;
 

@@ -1,41 +1,11 @@
 //! SHA-256d over any word that holds several nonces side by side, unrolled, with everything fixed folded away.
 //!
-//! Written once for plain Rust, SSE2 and AVX2, which differ in what a word is. Everything is `inline(always)`: the caller's
-//! instruction set applies, and the constant words of padding fold.
+//! Written once for every [`Lanes`]. Everything is `inline(always)`: the caller's instruction set applies, and the
+//! constant words of padding fold.
 
+use crate::hash::lanes::{Lanes, big_sigma0, big_sigma1, small_sigma0, small_sigma1};
 use crate::hash::sha256d::Prepared;
 use crate::hash::sha256d::reference::{INITIAL, K};
-
-/// A word of as many 32-bit lanes as the hardware works on at once.
-pub(super) trait Lanes: Copy {
-    fn splat(value: u32) -> Self;
-    fn add(self, other: Self) -> Self;
-    fn xor(self, other: Self) -> Self;
-    fn and(self, other: Self) -> Self;
-    fn shift_right<const N: i32>(self) -> Self;
-    /// `LEFT` is 32 less `RIGHT`: Rust cannot compute it in a const argument yet.
-    fn rotate_right<const RIGHT: i32, const LEFT: i32>(self) -> Self;
-}
-
-#[inline(always)]
-fn big_sigma0<L: Lanes>(x: L) -> L {
-    x.rotate_right::<2, 30>().xor(x.rotate_right::<13, 19>()).xor(x.rotate_right::<22, 10>())
-}
-
-#[inline(always)]
-fn big_sigma1<L: Lanes>(x: L) -> L {
-    x.rotate_right::<6, 26>().xor(x.rotate_right::<11, 21>()).xor(x.rotate_right::<25, 7>())
-}
-
-#[inline(always)]
-fn small_sigma0<L: Lanes>(x: L) -> L {
-    x.rotate_right::<7, 25>().xor(x.rotate_right::<18, 14>()).xor(x.shift_right::<3>())
-}
-
-#[inline(always)]
-fn small_sigma1<L: Lanes>(x: L) -> L {
-    x.rotate_right::<17, 15>().xor(x.rotate_right::<19, 13>()).xor(x.shift_right::<10>())
-}
 
 /// The eight working variables, and `a ^ b` of the last round, which is `b ^ c` of the next.
 struct Working<L> {

@@ -1,0 +1,3 @@
+//! Kind `render`: a path tracer over glTF scenes, cut into blocks of pixels.
+
+pub mod model;

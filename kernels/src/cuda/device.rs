@@ -1,0 +1,223 @@
+//! An open card, and what becomes of it when it fails.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cudarc::driver::CudaContext;
+use cudarc::driver::sys::CUctx_flags;
+use lode_kinds::hash::{Algorithm, Nonces, Scan};
+
+use super::fault::{Doing as _, Fault};
+use super::kernel::{LAUNCH_MAX, Loaded, Search};
+use super::shape::Shape;
+use super::slot::{Constants, Slot};
+use super::{Found, driver};
+use crate::backend::{Device, DeviceError, DeviceInfo, OpenOptions};
+use crate::cache::Key;
+use crate::job::Job;
+use crate::search::{SLOTS, recheck, search};
+use crate::tune;
+
+/// What a measurement of one shape takes at least.
+const TUNING_RUN: Duration = Duration::from_millis(20);
+/// What ends it, even if it did not keep all of the card busy.
+const TUNING_RUN_MAX: Duration = Duration::from_millis(500);
+/// Slices one after another that needed a new context, until the card is given up.
+const RENEWALS_MAX: u32 = 3;
+
+/// An open card with the kernels that were needed so far.
+pub struct Cuda {
+    found: Found,
+    options: OpenOptions,
+    session: Option<Session>,
+    renewals_in_a_row: u32,
+    errors: u64,
+}
+
+impl Cuda {
+    pub(super) fn open(found: Found, options: OpenOptions) -> Result<Self, Fault> {
+        let session = Session::new(&found)?;
+        driver::leave_context()?;
+        Ok(Self { found, options, session: Some(session), renewals_in_a_row: 0, errors: 0 })
+    }
+
+    /// The context, a new one if the last one was given up.
+    fn session(&mut self) -> Result<&mut Session, Fault> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => Session::new(&self.found)?,
+        };
+        Ok(self.session.insert(session))
+    }
+
+    fn load(&mut self, algorithm: Algorithm) -> Result<(), Fault> {
+        let (found, options) = (self.found.clone(), self.options.clone());
+        self.session()?.load(algorithm, &found, &options)
+    }
+
+    fn scan_once(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), Fault> {
+        self.load(scan.algorithm())?;
+        let job = Job::new(scan);
+        let mut candidates = Vec::new();
+        self.session()?.search(scan.algorithm(), &job, nonces, &mut candidates)?;
+        self.errors += recheck(scan, nonces, &candidates, |hash| job.passes(hash), hits);
+        Ok(())
+    }
+
+    /// Does it, and once more in a new context where the card failed at it and may yet work.
+    fn renewing(&mut self, mut done: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        let first = match done(self) {
+            Ok(()) => {
+                self.renewals_in_a_row = 0;
+                return Ok(());
+            }
+            Err(fault) => fault,
+        };
+        self.close(&first);
+        if !first.may_pass() || self.renewals_in_a_row >= RENEWALS_MAX {
+            return Err(first);
+        }
+        self.renewals_in_a_row += 1;
+        tracing::warn!("{}: {first}; it gets a new context", self.found.info.id());
+        done(self).map_err(|again| {
+            self.close(&again);
+            Fault::Twice { first: Box::new(first), again: Box::new(again) }
+        })
+    }
+
+    /// Lets go of the context that failed so and of all that was made in it.
+    fn close(&mut self, fault: &Fault) {
+        let Some(session) = self.session.take() else { return };
+        let is_silent = |fault: &Fault| matches!(fault, Fault::Silent(_));
+        // The driver waits without end for a card that does not answer, so what such a card holds is left to it.
+        if is_silent(fault) || session.slots.iter().any(|slot| slot.wait().is_err_and(|fault| is_silent(&fault))) {
+            mem::forget(session);
+        }
+    }
+
+    fn error(&self, fault: &Fault) -> DeviceError {
+        DeviceError { device: self.found.info.id(), reason: fault.to_string() }
+    }
+}
+
+impl Device for Cuda {
+    fn info(&self) -> &DeviceInfo {
+        &self.found.info
+    }
+
+    fn prepare(&mut self, algorithm: Algorithm) -> Result<(), DeviceError> {
+        self.renewing(|card| card.load(algorithm)).map_err(|fault| self.error(&fault))
+    }
+
+    fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
+        self.renewing(|card| card.scan_once(scan, nonces, hits)).map_err(|fault| self.error(&fault))
+    }
+
+    fn hardware_errors(&self) -> u64 {
+        self.errors
+    }
+}
+
+/// A context and all that was made in it.
+struct Session {
+    context: Arc<CudaContext>,
+    slots: [Slot; SLOTS],
+    kernels: Vec<Loaded>,
+}
+
+impl Session {
+    /// A context of this program's own on the card, in which waiting threads sleep, with its streams.
+    fn new(found: &Found) -> Result<Self, Fault> {
+        let ordinal = usize::try_from(found.ordinal.number()).expect("a list's length is an address");
+        // The driver takes its flags as a number.
+        let flags = CUctx_flags::CU_CTX_SCHED_BLOCKING_SYNC as u32;
+        let context = CudaContext::new_non_primary(ordinal, flags).doing("making a context")?;
+        let slots = [Slot::new(&context)?, Slot::new(&context)?];
+        Ok(Self { context, slots, kernels: Vec::new() })
+    }
+
+    /// Loads and shapes an algorithm's kernel, unless it is.
+    fn load(&mut self, algorithm: Algorithm, found: &Found, options: &OpenOptions) -> Result<(), Fault> {
+        if self.kernels.iter().any(|kernel| kernel.algorithm == algorithm) {
+            return Ok(());
+        }
+        let memory_bytes = self.memory_bytes(options)?;
+        let text = (options.sources)(algorithm).text;
+        let limit = format!("{:?}", options.memory_max);
+        let key = Key::new("cuda-shape").with(text).with(&found.info.name).with(&found.info.driver).with(limit);
+        if let Some(kept) = options.cache.get(&key).filter(|_| !options.tune)
+            && let Ok(shape) = serde_json::from_slice(&kept)
+            && let Some(kernel) = Loaded::kept(&self.context, found, options, (algorithm, shape), memory_bytes)?
+        {
+            self.kernels.push(kernel);
+            return Ok(());
+        }
+        let mut candidates = Loaded::candidates(&self.context, found, options, algorithm, memory_bytes)?;
+        let shape = self.tune(&candidates, &found.info.id())?;
+        options.cache.put(&key, &serde_json::to_vec(&shape).expect("a shape is plain data"));
+        candidates.retain(|kernel| kernel.shape == shape);
+        self.kernels.extend(candidates.pop());
+        Ok(())
+    }
+
+    /// The card's memory that scratch may take: what is free but a tenth, which the driver and others want, and no more than
+    /// the user allows.
+    fn memory_bytes(&self, options: &OpenOptions) -> Result<u64, Fault> {
+        let (free, _) = self.context.mem_get_info().doing("asking for free memory")?;
+        Ok((free as u64 / 10 * 9).min(options.memory_max.unwrap_or(u64::MAX)))
+    }
+
+    /// Finds the fastest shape. A card that breaks at it has no fastest one.
+    fn tune(&mut self, candidates: &[Loaded], id: &str) -> Result<Shape, Fault> {
+        let shapes: Vec<Shape> = candidates.iter().map(|kernel| kernel.shape).collect();
+        let mut broken = None;
+        let shape = tune::fastest(id, &shapes, |shape| {
+            if broken.is_some() {
+                return Err("not tried".to_owned());
+            }
+            let kernel = candidates.iter().find(|kernel| kernel.shape == shape).expect("a candidate's shape");
+            self.hashes_a_second(kernel).map_err(|fault| {
+                let text = fault.to_string();
+                broken = Some(fault).filter(|fault| !fault.is_refusal());
+                text
+            })
+        });
+        match broken {
+            Some(fault) => Err(fault),
+            None => shape.map_err(Fault::Kernel),
+        }
+    }
+
+    /// Measures launches that grow until one is long enough to say something.
+    fn hashes_a_second(&mut self, kernel: &Loaded) -> Result<f64, Fault> {
+        let job = Job::new(&Scan::new(kernel.algorithm, &[0x5a; 80], [0; 32]));
+        let mut run = Search { kernel, constants: Constants::new(&job), slots: &mut self.slots };
+        let (mut count, filling) = kernel.shape.measured();
+        loop {
+            let nonces = Nonces::new(0, count).expect("a launch is shorter than all nonces");
+            let begin = Instant::now();
+            search(&mut run, nonces, &mut Vec::new())?;
+            let elapsed = begin.elapsed();
+            let tells = elapsed >= TUNING_RUN && count >= filling;
+            if tells || elapsed >= TUNING_RUN_MAX || count >= LAUNCH_MAX {
+                #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
+                return Ok(count as f64 / elapsed.as_secs_f64().max(1e-9));
+            }
+            count = (count * 4).min(LAUNCH_MAX);
+        }
+    }
+
+    fn search(
+        &mut self,
+        algorithm: Algorithm,
+        job: &Job,
+        nonces: Nonces,
+        candidates: &mut Vec<u32>,
+    ) -> Result<(), Fault> {
+        let kernel = self.kernels.iter().find(|kernel| kernel.algorithm == algorithm);
+        let kernel = kernel.expect("a search's kernel was loaded before it");
+        let mut run = Search { kernel, constants: Constants::new(job), slots: &mut self.slots };
+        search(&mut run, nonces, candidates)
+    }
+}
