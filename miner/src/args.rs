@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lode_kernels::Selector;
 use lode_kinds::Kind;
+use lode_protocol::Algorithm;
 
 use crate::limits::{Celsius, Intensity, TempLimit};
 use crate::per_device::Setting;
@@ -41,6 +42,9 @@ pub struct MineArgs {
     /// Who is paid, and this rig's name: ACCOUNT or ACCOUNT.WORKER
     #[arg(long, value_name = "ACCOUNT[.WORKER]", required = true)]
     pub user: Option<String>,
+    /// What the pool's shares are hashed with: sha256d or scrypt
+    #[arg(long, default_value_t = Algorithm::Sha256d)]
+    pub algorithm: Algorithm,
     /// Options for the pool, e.g. d=0.01 for the lowest difficulty wanted
     #[arg(long, default_value = "x")]
     pub password: String,
@@ -113,6 +117,9 @@ pub struct BenchArgs {
     /// Which kind of work [default: all that this miner has]
     #[arg(long)]
     pub kind: Option<Kind>,
+    /// Which hash algorithm: sha256d or scrypt
+    #[arg(long, default_value_t = Algorithm::Sha256d)]
+    pub algorithm: Algorithm,
     /// Which devices, as for mining [default: every device, one after the other]
     #[arg(long = "device", value_name = "SEL")]
     pub devices: Vec<Selector>,
@@ -174,6 +181,7 @@ mod tests {
             ("--url stratum+tcp://a:1 --user a --idle-only=0", &["--idle-only", "1..=86400"]),
             ("--url stratum+tcp://a:1 --user a --status 4068", &["--status", "IP:PORT", "127.0.0.1:4068"]),
             ("--url stratum+tcp://a:1 --user a --status-public", &["--status <ADDR>"]),
+            ("--url stratum+tcp://a:1 --user a --algorithm x11", &["--algorithm", "sha256d and scrypt"]),
             ("bench --seconds 0", &["--seconds", "1..=3600"]),
             ("bench --kind cook", &["--kind", "hash"]),
         ] {

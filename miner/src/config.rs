@@ -8,7 +8,7 @@ use lode_kinds::Kind;
 use lode_protocol::ids::NAME_CHARS_MAX;
 use lode_protocol::method::PasswordOptions;
 use lode_protocol::method::authorize::PASSWORD_CHARS_MAX;
-use lode_protocol::{UserName, difficulty::DifficultyError, ids::NameError};
+use lode_protocol::{Algorithm, UserName, difficulty::DifficultyError, ids::NameError};
 use tokio_rustls::TlsConnector;
 
 use crate::args::MineArgs;
@@ -27,6 +27,8 @@ pub struct Config {
     pub urls: Vec<PoolUrl>,
     /// Who logs in.
     pub login: Login,
+    /// What the pools' shares are hashed with.
+    pub algorithm: Algorithm,
     /// How TLS is spoken.
     pub tls: TlsConnector,
     /// Which devices; none means all.
@@ -117,12 +119,13 @@ impl Config {
             return Err(ConfigError::StatusPublic(status));
         }
         let limits = limits(args.intensities, args.temp_limits, args.temp_resume)?;
-        let login = login(args.user.unwrap_or_default(), args.password)?;
+        let login = login(args.user.unwrap_or_default(), args.password, args.algorithm)?;
         let tls = tls::connector(args.tls_ca.as_deref())?;
         let kinds = if args.kinds.is_empty() { Kind::ALL.to_vec() } else { args.kinds };
         Ok(Config {
             urls: args.urls,
             login,
+            algorithm: args.algorithm,
             tls,
             devices: args.devices,
             kinds,
@@ -172,12 +175,12 @@ fn limits(
     Ok(Limits { intensity, temp_limit, temp_resume })
 }
 
-fn login(user: String, password: String) -> Result<Login, ConfigError> {
+fn login(user: String, password: String, algorithm: Algorithm) -> Result<Login, ConfigError> {
     user.parse::<UserName>()?;
     if password.len() > PASSWORD_CHARS_MAX {
         return Err(ConfigError::PasswordLength(password.len()));
     }
-    PasswordOptions::parse(&password)?;
+    PasswordOptions::parse(&password, algorithm)?;
     Ok(Login { user, password })
 }
 

@@ -41,6 +41,8 @@ pub struct DeviceWorker {
     pub number: usize,
     /// The device.
     pub device: Box<dyn Device>,
+    /// What it is to hash with, and must show that it can.
+    pub algorithm: Algorithm,
     /// Where its work is put up.
     pub board: Arc<Board>,
     /// Where its work is counted.
@@ -70,7 +72,7 @@ impl DeviceWorker {
     }
 
     fn work(&mut self) -> Result<(), String> {
-        self_test(self.device.as_mut(), Algorithm::Sha256d).map_err(|error| error.to_string())?;
+        self_test(self.device.as_mut(), self.algorithm).map_err(|error| error.to_string())?;
         if self.send(Found::Ready(self.number)).is_err() {
             return Ok(());
         }

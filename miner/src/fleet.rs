@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use lode_kernels::{Device, DeviceInfo};
+use lode_kinds::hash::Algorithm;
 use tokio::sync::mpsc;
 
 use crate::board::Board;
@@ -64,7 +65,11 @@ impl Fleet {
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub fn start(devices: Vec<Box<dyn Device>>, limits: &Limits) -> io::Result<(Fleet, mpsc::Receiver<Found>)> {
+    pub fn start(
+        devices: Vec<Box<dyn Device>>,
+        algorithm: Algorithm,
+        limits: &Limits,
+    ) -> io::Result<(Fleet, mpsc::Receiver<Found>)> {
         let (found, receiver) = mpsc::channel(FOUND_MAX);
         let mut fleet = Fleet { members: Vec::new(), board: Arc::default(), threads: Vec::new() };
         for (number, device) in devices.into_iter().enumerate() {
@@ -72,6 +77,7 @@ impl Fleet {
             let worker = DeviceWorker {
                 number,
                 device,
+                algorithm,
                 board: Arc::clone(&fleet.board),
                 gauge: Arc::clone(&member.gauge),
                 gate: Arc::clone(&member.gate),

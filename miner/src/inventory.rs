@@ -23,6 +23,7 @@ pub struct Listed {
 #[derive(Debug, Serialize)]
 struct TestResult {
     kind: &'static str,
+    algorithm: &'static str,
     passed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -67,18 +68,23 @@ impl Inventory {
 impl TestResult {
     fn shown(&self) -> String {
         match &self.reason {
-            None => format!("{} ok", self.kind),
-            Some(reason) => format!("{} FAILED: {reason}", self.kind),
+            None => format!("{} ok ({})", self.kind, self.algorithm),
+            Some(reason) => format!("{} FAILED ({}): {reason}", self.kind, self.algorithm),
         }
     }
 }
 
 fn list(candidate: Candidate) -> Listed {
     let info = candidate.info().clone();
-    let tested = candidate
-        .open(&OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() })
-        .map_err(|error| error.to_string())
-        .and_then(|mut device| self_test(device.as_mut(), Algorithm::Sha256d).map_err(|error| error.to_string()));
-    let result = TestResult { kind: Kind::Hash.name(), passed: tested.is_ok(), reason: tested.err() };
-    Listed { id: info.id(), info, self_test: vec![result] }
+    let mut opened = candidate.open(&OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() });
+    let mut test = |algorithm: Algorithm| {
+        let tested = match &mut opened {
+            Ok(device) => self_test(device.as_mut(), algorithm).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let (kind, algorithm) = (Kind::Hash.name(), algorithm.name());
+        TestResult { kind, algorithm, passed: tested.is_ok(), reason: tested.err() }
+    };
+    let self_test = Algorithm::ALL.iter().map(|algorithm| test(*algorithm)).collect();
+    Listed { id: info.id(), info, self_test }
 }

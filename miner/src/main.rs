@@ -12,7 +12,6 @@ use clap::{CommandFactory as _, Parser as _};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use lode_kernels::cache::Cache;
 use lode_kernels::{Discovery, OpenOptions, discover};
-use lode_kinds::hash::Algorithm;
 use lode_miner::activity::{Activity, Surroundings, SystemActivity};
 use lode_miner::args::{BenchArgs, Cli, Command, DevicesArgs, MineArgs};
 use lode_miner::bench::bench;
@@ -25,6 +24,7 @@ use lode_miner::log;
 use lode_miner::nvidia::Nvidia;
 use lode_miner::run::{Options, run};
 use lode_miner::screen::View;
+use lode_miner::work::device_algorithm;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -70,7 +70,8 @@ fn devices(args: &DevicesArgs) -> Result<(), String> {
 
 fn measure(args: &BenchArgs) -> Result<(), String> {
     let length = Duration::from_secs(args.seconds);
-    let report = bench(args.kind, &args.devices, length).unwrap_or_else(|error| usage(format!("--device: {error}")));
+    let report = bench(args.kind, device_algorithm(args.algorithm), &args.devices, length)
+        .unwrap_or_else(|error| usage(format!("--device: {error}")));
     if args.json {
         println!("{}", json(&report.rows)?)
     } else {
@@ -97,7 +98,7 @@ fn mine(args: MineArgs) -> Result<(), String> {
         memory_max: config.vram_bytes,
         ..OpenOptions::default()
     };
-    let discovery = discover(&config.devices, Algorithm::Sha256d, &options)
+    let discovery = discover(&config.devices, device_algorithm(config.algorithm), &options)
         .unwrap_or_else(|error| usage(format!("--device: {error}")));
     introduce(&discovery);
     if discovery.devices.is_empty() {
@@ -109,6 +110,7 @@ fn mine(args: MineArgs) -> Result<(), String> {
     let options = Options {
         urls: config.urls,
         login: config.login,
+        algorithm: config.algorithm,
         dial: Arc::new(Network::new(config.tls)),
         view,
         limits: config.limits,

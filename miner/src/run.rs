@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use lode_kernels::Device;
+use lode_protocol::Algorithm;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::share_log::ShareLog;
 use crate::status::Status;
 use crate::summary::Summary;
 use crate::url::PoolUrl;
+use crate::work::device_algorithm;
 
 /// What a run needs to know.
 pub struct Options {
@@ -35,6 +37,8 @@ pub struct Options {
     pub urls: Vec<PoolUrl>,
     /// Who logs in.
     pub login: Login,
+    /// What the pools' shares are hashed with.
+    pub algorithm: Algorithm,
     /// How pools are reached.
     pub dial: Arc<dyn Dial>,
     /// How the run is shown.
@@ -55,7 +59,7 @@ pub struct Options {
 /// The system gives no threads.
 pub async fn run(options: Options, devices: Vec<Box<dyn Device>>, shutdown: CancellationToken) -> io::Result<Summary> {
     let began = now();
-    let (fleet, found) = Fleet::start(devices, &options.limits)?;
+    let (fleet, found) = Fleet::start(devices, device_algorithm(options.algorithm), &options.limits)?;
     let first = options.urls.first().map(ToString::to_string).unwrap_or_default();
     let (status, seen) = watch::channel(Status::new(first, options.urls.len(), began));
     let members = fleet.members.clone();
@@ -65,6 +69,7 @@ pub async fn run(options: Options, devices: Vec<Box<dyn Device>>, shutdown: Canc
     let mut client = Client {
         pools: Pools::new(options.urls),
         login: options.login,
+        algorithm: options.algorithm,
         dial: options.dial,
         fleet,
         found,

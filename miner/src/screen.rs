@@ -142,9 +142,13 @@ impl Screen {
         let connection =
             if status.phase() == Phase::Connected { paint.green(&connection) } else { paint.yellow(&connection) };
         let work = match (&status.difficulty, &status.job) {
-            (Some(difficulty), Some((job, since))) => {
+            (Some((difficulty, algorithm)), Some((job, since))) => {
                 let age = now.saturating_duration_since(*since).as_secs();
-                format!("difficulty {}   job {} ({age} s)", units::difficulty(*difficulty), units::short(job, 16))
+                format!(
+                    "difficulty {}   job {} ({age} s)",
+                    units::difficulty(*difficulty, *algorithm),
+                    units::short(job, 16)
+                )
             }
             _ if status.phase() == Phase::Connected => "the pool has no work for us yet".to_owned(),
             _ => "no work".to_owned(),
@@ -245,7 +249,7 @@ mod tests {
     use std::sync::Arc;
 
     use lode_kernels::{Backend, DeviceInfo};
-    use lode_protocol::Difficulty;
+    use lode_protocol::{Algorithm, Difficulty};
     use tokio::sync::watch;
 
     use super::*;
@@ -272,7 +276,8 @@ mod tests {
         let began = Instant::now();
         let mut status = Status::new("stratum+tcp://p:1".into(), 2, began);
         status.enter(Phase::Connected, began);
-        (status.difficulty, status.job) = (Some(Difficulty::ONE), Some(("5f".into(), began)));
+        (status.difficulty, status.job) =
+            (Some((Difficulty::one(Algorithm::Scrypt), Algorithm::Scrypt)), Some(("5f".into(), began)));
         let screen = screen(began, status);
         for (member, hashes) in screen.rig.members.iter().zip([20_000_000, 40_000_000]) {
             member.gauge.hashes.add(hashes);

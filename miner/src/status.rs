@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lode_protocol::Difficulty;
+use lode_protocol::{Algorithm, Difficulty};
 
 /// The present.
 #[derive(Debug, Clone)]
@@ -13,8 +13,8 @@ pub struct Status {
     pub pool: String,
     /// Its place among the pools, from 1, and how many there are.
     pub place: (usize, usize),
-    /// Difficulty of shares.
-    pub difficulty: Option<Difficulty>,
+    /// Difficulty of shares, and who writes it so.
+    pub difficulty: Option<(Difficulty, Algorithm)>,
     /// The job's id, and since when it is searched.
     pub job: Option<(String, Instant)>,
     /// The pool's last words for people.

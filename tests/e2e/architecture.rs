@@ -52,7 +52,7 @@ fn the_arrows_between_the_crates_are_those_of_the_readme() {
     assert_eq!(ours("kernels/kinds/Cargo.toml"), Vec::<String>::new());
     assert_eq!(ours("kernels/Cargo.toml"), ["lode-kinds"]);
     assert_eq!(ours("dashboard/Cargo.toml"), ["lode-protocol"]);
-    assert_eq!(ours("pool/Cargo.toml"), ["lode-dashboard", "lode-protocol"]);
+    assert_eq!(ours("pool/Cargo.toml"), ["lode-dashboard", "lode-kinds", "lode-protocol"]);
     assert_eq!(ours("miner/Cargo.toml"), ["lode-kernels", "lode-kinds", "lode-protocol"]);
 }
 

@@ -1,5 +1,6 @@
 //! The real miner at the real pool, on every kind of device that this machine has.
 
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use lode_tests::pool::{Home, Pool};
@@ -9,13 +10,18 @@ use lode_tests::{program, say, wait_for};
 use serde_json::{Value, json};
 
 /// A `lode-miner`, ended with the test.
-struct Rig(Child);
+pub(crate) struct Rig(Child);
 
 impl Rig {
     fn start(pool: &Pool, user: &str, device: &str) -> Rig {
-        let url = format!("stratum+tcp://{}", pool.stratum);
+        Rig::start_with(&["--device", device], pool.stratum, user)
+    }
+
+    pub(crate) fn start_with(options: &[&str], stratum: SocketAddr, user: &str) -> Rig {
+        let url = format!("stratum+tcp://{stratum}");
         let child = Command::new(program("lode-miner"))
-            .args(["--url", &url, "--user", user, "--device", device])
+            .args(["--url", &url, "--user", user])
+            .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
@@ -67,7 +73,7 @@ fn the_whole_journey_on_each_backend() {
         assert_eq!(view["paid"], "990");
         let result = sponsor.get(&format!("/jobs/{job}/result")).ok();
         let header = lode_protocol::hex::decode_array(result["header"].as_str().expect("hex")).expect("80 bytes");
-        assert_eq!(lode_protocol::HeaderHash::of(&header).to_string(), result["hash"].as_str().expect("hex"));
+        assert_eq!(lode_protocol::HeaderHash::sha256d(&header).to_string(), result["hash"].as_str().expect("hex"));
         rig.stop();
         pool.stop();
         assert!(home.audit().0);

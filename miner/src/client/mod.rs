@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lode_protocol::Algorithm;
 use lode_protocol::method::Reconnect;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -62,6 +63,8 @@ pub struct Client {
     pub pools: Pools,
     /// Who logs in.
     pub login: Login,
+    /// What the pools' shares are hashed with.
+    pub algorithm: Algorithm,
     /// How pools are reached.
     pub dial: Arc<dyn Dial>,
     /// The devices.
@@ -168,7 +171,7 @@ impl Client {
 
     fn open(&mut self, url: PoolUrl, resume_by: Option<String>) -> Opening {
         self.sessions += 1;
-        let session = Session::new(self.sessions, self.login.clone(), resume_by);
+        let session = Session::new(self.sessions, self.login.clone(), self.algorithm, resume_by);
         let dial = Arc::clone(&self.dial);
         Box::pin(async move { Link::open(dial.as_ref(), url, session).await })
     }

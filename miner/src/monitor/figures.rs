@@ -142,7 +142,7 @@ fn pool(rig: &Rig, now: Instant) -> Pool {
             Phase::Stopping => "stopping",
         },
         since: ago(now.saturating_duration_since(status.since())),
-        difficulty: status.difficulty.map(|difficulty| difficulty.to_f64()),
+        difficulty: status.difficulty.map(|(difficulty, algorithm)| difficulty.to_f64(algorithm)),
         job: status.job.as_ref().map(|(job, _)| job.clone()),
     }
 }

@@ -64,7 +64,7 @@ async fn status(address: SocketAddr) -> Value {
 #[tokio::test]
 async fn figures_are_told_as_json_and_for_prometheus() {
     let (address, mut pool, run) = rig(None).await;
-    let difficulty = lode_protocol::Difficulty::parse("0.0001").unwrap();
+    let difficulty = lode_protocol::Difficulty::parse("0.0001", lode_protocol::Algorithm::Sha256d).unwrap();
     pool.set_difficulty(difficulty).await;
     pool.notify("a", 1, true).await;
     for _ in 0..3 {

@@ -23,7 +23,7 @@ use lode_protocol::header::{PrevHash, Roll, Template, roll_version};
 use lode_protocol::line::LineCodec;
 use lode_protocol::method::{ClientCall, NonceForm, Notify, Submit};
 use lode_protocol::rpc::{Id, Message, Request, notification_line, request_line, result_line};
-use lode_protocol::{Difficulty, HeaderHash, Target};
+use lode_protocol::{Algorithm, Difficulty, HeaderHash, Target};
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio::task::JoinHandle;
@@ -79,7 +79,8 @@ impl PoolEnd {
     }
 
     fn keep(&mut self, request: &Request) {
-        let Ok(ClientCall::Submit(submit)) = ClientCall::from_request(request, NonceForm::Padded) else {
+        let Ok(ClientCall::Submit(submit)) = ClientCall::from_request(request, Algorithm::Sha256d, NonceForm::Padded)
+        else {
             panic!("{request:?}")
         };
         self.submits.push_back((request.id.clone(), submit));
@@ -117,7 +118,7 @@ impl PoolEnd {
     }
 
     pub async fn set_difficulty(&mut self, difficulty: Difficulty) {
-        self.send(&notification_line("mining.set_difficulty", &json!([difficulty.to_json()]))).await;
+        self.send(&notification_line("mining.set_difficulty", &json!([difficulty.to_json(Algorithm::Sha256d)]))).await;
     }
 
     pub async fn notify(&mut self, job: &str, tag: u8, clean: bool) {
@@ -159,7 +160,7 @@ pub fn is_share(submit: &Submit, tag: u8, difficulty: Difficulty) -> bool {
         version,
     };
     template.allows_ntime(submit.ntime)
-        && Target::from_difficulty(difficulty).is_met_by(&HeaderHash::of(&template.header(&roll)))
+        && Target::from_difficulty(difficulty).is_met_by(&HeaderHash::sha256d(&template.header(&roll)))
 }
 
 /// What happens to a try to connect.
@@ -233,6 +234,7 @@ pub fn plain(urls: &[&str], dial: Arc<dyn Dial>) -> Options {
     Options {
         urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
         login: Login { user: "alice.rig".into(), password: "x".into() },
+        algorithm: Algorithm::Sha256d,
         dial,
         view: View::Silent,
         limits: Limits::default(),
@@ -300,7 +302,7 @@ pub struct Latch {
 
 /// The difficulty of latched devices' work, which no vector of the self-test has.
 pub fn latched_difficulty() -> Difficulty {
-    Difficulty::parse("0.75").unwrap()
+    Difficulty::parse("0.75", Algorithm::Sha256d).unwrap()
 }
 
 pub fn latched() -> (Box<dyn Device>, Latch) {

@@ -218,16 +218,9 @@ impl Context {
         std::thread::sleep(self.driver.config.latency);
         launch.view = View { device: self.memory.blocks(), pinned: self.driver.pinned.blocks() };
         let name = launch.program.functions[launch.function].name.clone();
-        match catch_unwind(AssertUnwindSafe(|| run(launch))) {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => {
-                self.driver.report(&format!("kernel {name}: {fault}"));
-                self.fail(Code(fault.code()));
-            }
-            Err(_) => {
-                self.driver.report(&format!("kernel {name}: the interpreter panicked"));
-                self.fail(Code::LAUNCH_FAILED);
-            }
+        if let Err(fault) = run(launch) {
+            self.driver.report(&format!("kernel {name}: {fault}"));
+            self.fail(Code(fault.code()));
         }
     }
 }
@@ -237,7 +230,11 @@ fn start(context: &Weak<Context>, blocking: bool) -> Arc<Stream> {
     Stream::start(blocking, move |work| {
         // Contexts are shut down, their streams empty, before they are dropped.
         if let Some(context) = context.upgrade() {
-            context.perform(work);
+            let what = format!("{work:?}");
+            if catch_unwind(AssertUnwindSafe(|| context.perform(work))).is_err() {
+                context.driver.report(&format!("{what}: the stand-in panicked"));
+                context.fail(Code::LAUNCH_FAILED);
+            }
         }
     })
 }

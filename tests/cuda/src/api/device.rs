@@ -148,6 +148,42 @@ entries! {
         }
     }
 
+    /// Makes a context of the caller's own, and makes it that of this thread. No limit of its share of the card can be set.
+    Initialized fn cuCtxCreate_v3(handle: *mut usize, shares: *const u8, count: i32, flags: u32, device: i32) on device
+    |driver| {
+        let device = driver.device(device)?;
+        if device.is_gone() {
+            return Err(Code::NO_DEVICE);
+        }
+        if !shares.is_null() || count != 0 || flags >= 1 << 8 {
+            return Err(Code::INVALID_VALUE);
+        }
+        let context = Context::new(driver, device.ordinal, device.primary().next_address);
+        driver.put(context.handle, Object::Context(Arc::clone(&context)));
+        CURRENT.with_borrow_mut(|stack| stack.push(context.handle));
+        // SAFETY: the caller's pointer, as the driver asks.
+        unsafe { put(handle, context.handle) }
+    }
+
+    /// Ends a context of the caller's own, whatever error it has met.
+    Initialized fn cuCtxDestroy_v2(handle: usize) |driver| {
+        let context = context_of(driver, handle)?;
+        let mut primary = driver.devices[context.device].primary();
+        if primary.context.as_ref().is_some_and(|primary| primary.handle == handle) {
+            driver.report("a primary context is released, not destroyed");
+            return Err(Code::INVALID_CONTEXT);
+        }
+        context.shut_down();
+        primary.next_address = primary.next_address.max(context.memory.next_address());
+        driver.remove_context(handle);
+        CURRENT.with_borrow_mut(|stack| {
+            if stack.last() == Some(&handle) {
+                stack.pop();
+            }
+        });
+        Ok(())
+    }
+
     /// The context of this thread; null for none.
     Initialized fn cuCtxGetCurrent(handle: *mut usize) |_driver| {
         // SAFETY: the caller's pointer, as the driver asks.

@@ -4,6 +4,7 @@
 mod access;
 mod block;
 mod grid;
+mod lanes;
 #[cfg(test)]
 mod tests;
 mod warp;

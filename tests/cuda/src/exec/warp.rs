@@ -2,8 +2,9 @@
 
 use super::Wrong;
 use super::access::Reach;
+use super::lanes::{lane_number, shuffle, special_register, vote};
 use crate::memory::POISON_LOCAL;
-use crate::program::{Instruction, Program, Shuffle, Special, Step, UNGUARDED, Vote};
+use crate::program::{Instruction, Program, Step, UNGUARDED};
 use crate::registers::{LANES, Lanes, Registers, Window};
 
 /// Where a function was called.
@@ -120,7 +121,7 @@ impl Warp {
 
     /// The number in the block of a lane's thread.
     pub(super) fn thread(&self, lane: usize) -> u32 {
-        self.first_thread + number(lane)
+        self.first_thread + lane_number(lane)
     }
 
     /// The barrier that all of the warp's threads are at, with its place.
@@ -268,7 +269,9 @@ impl Warp {
         let slots = &instruction.slots;
         match instruction.step {
             Step::Arithmetic(run) => run(&mut self.registers, slots),
-            Step::Special(special) => self.special(special, slots.to[0], place),
+            Step::Special(special) => {
+                special_register(&mut self.registers, special, slots.to[0], self.first_thread, place)
+            }
             Step::FrameAddress(offset) => {
                 let address = self.current.local + offset;
                 self.registers.put_doubles(slots.to[0], |_| address);
@@ -310,8 +313,8 @@ impl Warp {
             }
             Step::WarpBarrier | Step::Shuffle(_) | Step::Vote(_) if self.must_gather() => return Ok(true),
             Step::WarpBarrier => {}
-            Step::Shuffle(mode) => self.shuffle(mode, slots),
-            Step::Vote(mode) => self.vote(mode, slots),
+            Step::Shuffle(mode) => shuffle(&mut self.registers, mode, slots),
+            Step::Vote(mode) => vote(&mut self.registers, mode, slots),
             Step::Trap => return Err((Wrong::Trap, self.current.mask.trailing_zeros() as usize)),
         }
         Ok(false)
@@ -327,39 +330,6 @@ impl Warp {
         group.at -= 1;
         self.gathering.push(group);
         true
-    }
-
-    fn special(&mut self, special: Special, slot: u16, place: &Place) {
-        let [x, y, _] = place.threads;
-        let first = self.first_thread;
-        let word = |lane: u32| {
-            let thread = first + lane;
-            match special {
-                Special::Thread(0) => thread % x,
-                Special::Thread(1) => thread / x % y,
-                Special::Thread(_) => thread / x / y,
-                Special::Threads(axis) => place.threads[axis],
-                Special::Block(axis) => place.block[axis],
-                Special::Blocks(axis) => place.blocks[axis],
-                Special::Lane => lane,
-                Special::Warp => first / 32,
-                Special::WarpSize => 32,
-                Special::Clock | Special::Clock64 | Special::DynamicShared => 0,
-            }
-        };
-        match special {
-            Special::Clock64 => {
-                let now = clock();
-                self.registers.put_doubles(slot, |_| now);
-            }
-            Special::DynamicShared => self.registers.put_doubles(slot, |_| place.dynamic_shared),
-            Special::Clock => {
-                let [a, b, c, d, ..] = clock().to_le_bytes();
-                let now = u32::from_le_bytes([a, b, c, d]);
-                self.registers.put_words(slot, |_| now);
-            }
-            _ => self.registers.put_words(slot, |lane| word(number(lane))),
-        }
     }
 
     fn branch_index(&mut self, targets: &[u32], slot: u16) -> Result<(), (Wrong, usize)> {
@@ -422,53 +392,4 @@ impl Warp {
             }
         }
     }
-
-    fn shuffle(&mut self, mode: Shuffle, slots: &crate::registers::Slots) {
-        let value = *self.registers.words(slots.from[0]);
-        let lane_operand = *self.registers.words(slots.from[1]);
-        let clamp = *self.registers.words(slots.from[2]);
-        let active = self.registers.active;
-        let source = |lane: usize| -> (usize, bool) {
-            let own = number(lane);
-            let (given, clamp, segment) = (lane_operand[lane] & 31, clamp[lane] & 31, clamp[lane] >> 8 & 31);
-            let top = own & segment | clamp & !segment;
-            let bottom = own & segment;
-            let (from, inside) = match mode {
-                Shuffle::Up => (own.wrapping_sub(given), own >= given && own - given >= top),
-                Shuffle::Down => (own + given, own + given <= top),
-                Shuffle::Butterfly => (own ^ given, own ^ given <= top),
-                Shuffle::Index => (bottom | given & !segment, bottom | given & !segment <= top),
-            };
-            if inside { (from as usize, true) } else { (lane, false) }
-        };
-        let mut valid = 0;
-        for lane in Lanes(active) {
-            valid |= u32::from(source(lane).1) << lane;
-        }
-        self.registers.put_words(slots.to[0], |lane| value[source(lane).0]);
-        self.registers.put_predicate(slots.to[1], valid);
-    }
-
-    fn vote(&mut self, mode: Vote, slots: &crate::registers::Slots) {
-        let active = self.registers.active;
-        let yes = if mode == Vote::Active { active } else { self.registers.predicate(slots.from[0]) & active };
-        let holds = match mode {
-            Vote::Ballot | Vote::Active => return self.registers.put_words(slots.to[0], |_| yes),
-            Vote::All => yes == active,
-            Vote::Any => yes != 0,
-            Vote::Uniform => yes == 0 || yes == active,
-        };
-        self.registers.put_predicate(slots.to[0], if holds { u32::MAX } else { 0 });
-    }
-}
-
-fn number(lane: usize) -> u32 {
-    u32::try_from(lane).expect("one of 32")
-}
-
-/// Nanoseconds since the first call, for `%clock64`.
-fn clock() -> u64 {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    let start = START.get_or_init(std::time::Instant::now);
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

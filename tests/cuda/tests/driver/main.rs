@@ -157,7 +157,7 @@ fn a_copy_behind_a_slow_kernel_sees_its_result_and_calls_return_at_once() {
         pinned.as_mut_slice().unwrap()[0] = 0;
         stream.synchronize().unwrap();
         let event = context.new_event(None).unwrap();
-        let rounds = 3_000_000_u32;
+        let rounds = 20_000_000_u32;
         let mut launch = stream.launch_builder(&slow);
         launch.arg(&mut out).arg(&rounds);
         // SAFETY: one thread writes one number.

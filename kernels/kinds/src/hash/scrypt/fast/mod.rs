@@ -118,7 +118,7 @@ fn walk<L: Lanes, R: Row, const REGISTERS: usize, const HASHES: usize>(
                     *block.word_mut(index) = word.lane(lane);
                 }
             }
-            first = first.wrapping_add(u32::try_from(L::COUNT).expect("few lanes"));
+            first = first.wrapping_add(u32::try_from(L::COUNT).expect("no word has 2^32 lanes"));
         }
         let needed = piece.count().div_ceil(HASHES as u64);
         for (_, blocks) in (0..needed).zip(&mut blocks) {

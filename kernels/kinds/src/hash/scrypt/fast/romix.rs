@@ -52,8 +52,8 @@ pub(super) trait Row: Copy {
     fn store<'a>(self, rows: impl Iterator<Item = &'a mut [u32; 4]>);
     fn add(self, other: Self) -> Self;
     fn xor(self, other: Self) -> Self;
-    /// `RIGHT` is 32 less `LEFT`: Rust cannot compute it in a const argument yet.
-    fn rotate_left<const LEFT: i32, const RIGHT: i32>(self) -> Self;
+    /// `self` xored with `other` rotated left. `RIGHT` is 32 less `LEFT`: Rust cannot compute it in a const argument yet.
+    fn xor_rotated<const LEFT: i32, const RIGHT: i32>(self, other: Self) -> Self;
     /// Lanes 1, 2, 3, 0.
     fn turn_1(self) -> Self;
     /// Lanes 2, 3, 0, 1.
@@ -89,7 +89,7 @@ pub(super) fn mix<R: Row, const REGISTERS: usize, const HASHES: usize>(
         })
     });
     table[0] = *blocks;
-    for entry in table.iter_mut().skip(1).take(N) {
+    for entry in &mut table[1..] {
         for (group, state) in groups.iter_mut().enumerate() {
             block_mix(state, |register, row, value: R| {
                 let first = hash_of(group, register);
@@ -160,15 +160,17 @@ fn salsa20_8<R: Row, const REGISTERS: usize, const AT: usize, const OTHER: usize
             x[row] = rows[AT + row];
         }
     }
+    // Going from columns to rows and back is the same turn of b, c and d. Those of c, which the first step does not read,
+    // wait until after it, so that the CPU's few shuffling ports serve b and d first.
+    for x in &mut x {
+        x[2] = x[2].turn_2();
+    }
     for _ in 0..4 {
         quarter_rounds(&mut x);
-        for x in &mut x {
-            *x = [x[0], x[3].turn_1(), x[2].turn_2(), x[1].turn_3()];
-        }
         quarter_rounds(&mut x);
-        for x in &mut x {
-            *x = [x[0], x[3].turn_1(), x[2].turn_2(), x[1].turn_3()];
-        }
+    }
+    for x in &mut x {
+        x[2] = x[2].turn_2();
     }
     for (register, (x, rows)) in x.iter().zip(state.iter_mut()).enumerate() {
         for row in 0..4 {
@@ -181,15 +183,21 @@ fn salsa20_8<R: Row, const REGISTERS: usize, const AT: usize, const OTHER: usize
 #[inline(always)]
 fn quarter_rounds<R: Row, const REGISTERS: usize>(x: &mut [[R; 4]; REGISTERS]) {
     for x in x.iter_mut() {
-        x[1] = x[1].xor(x[0].add(x[3]).rotate_left::<7, 25>());
+        x[1] = x[1].xor_rotated::<7, 25>(x[0].add(x[3]));
     }
     for x in x.iter_mut() {
-        x[2] = x[2].xor(x[1].add(x[0]).rotate_left::<9, 23>());
+        x[2] = x[2].turn_2();
     }
     for x in x.iter_mut() {
-        x[3] = x[3].xor(x[2].add(x[1]).rotate_left::<13, 19>());
+        x[2] = x[2].xor_rotated::<9, 23>(x[1].add(x[0]));
     }
     for x in x.iter_mut() {
-        x[0] = x[0].xor(x[3].add(x[2]).rotate_left::<18, 14>());
+        x[3] = x[3].xor_rotated::<13, 19>(x[2].add(x[1]));
+    }
+    for x in x.iter_mut() {
+        x[0] = x[0].xor_rotated::<18, 14>(x[3].add(x[2]));
+    }
+    for x in x.iter_mut() {
+        (x[1], x[3]) = (x[3].turn_1(), x[1].turn_3());
     }
 }
