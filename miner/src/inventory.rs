@@ -48,14 +48,13 @@ impl Inventory {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text =
-            format!("{:<10} {:>9} {:>5}  {:<32} {:<44} SELF-TEST\n", "DEVICE", "MEMORY", "UNITS", "NAME", "DRIVER");
+            format!("{:<10} {:>9} {:>5}  {:<32} {:<46} SELF-TEST\n", "DEVICE", "MEMORY", "UNITS", "NAME", "DRIVER");
         for Listed { id, info, self_test } in &self.devices {
             let memory = info.memory_bytes.map_or("-".to_owned(), units::memory);
-            let (name, driver) = (units::short(&info.name, 32), units::short(&info.driver, 44));
-            let tests: Vec<String> = self_test.iter().map(TestResult::shown).collect();
-            let tests = tests.join(", ");
+            let (name, driver) = (units::short(&info.name, 32), units::short(&info.driver, 46));
+            let tests = shown(self_test);
             let units = info.compute_units;
-            writeln!(text, "{id:<10} {memory:>9} {units:>5}  {name:<32} {driver:<44} {tests}")
+            writeln!(text, "{id:<10} {memory:>9} {units:>5}  {name:<32} {driver:<46} {tests}")
                 .expect("writing to a String cannot fail");
         }
         for Absent { backend, reason } in &self.absent {
@@ -65,13 +64,15 @@ impl Inventory {
     }
 }
 
-impl TestResult {
-    fn shown(&self) -> String {
-        match &self.reason {
-            None => format!("{} ok ({})", self.kind, self.algorithm),
-            Some(reason) => format!("{} FAILED ({}): {reason}", self.kind, self.algorithm),
-        }
-    }
+/// `hash ok (sha256d, scrypt)`, and what failed after it.
+fn shown(tests: &[TestResult]) -> String {
+    let passed: Vec<&str> = tests.iter().filter(|test| test.passed).map(|test| test.algorithm).collect();
+    let passed = (!passed.is_empty()).then(|| format!("{} ok ({})", Kind::Hash, passed.join(", ")));
+    let failed = tests.iter().filter_map(|test| {
+        let reason = test.reason.as_ref()?;
+        Some(format!("{} FAILED ({}): {reason}", test.kind, test.algorithm))
+    });
+    passed.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
 }
 
 fn list(candidate: Candidate) -> Listed {

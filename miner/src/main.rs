@@ -1,7 +1,7 @@
 //! The `lode-miner` program: reads arguments and signals, and runs the library.
 
 use std::convert::Infallible;
-use std::io::{IsTerminal as _, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -55,28 +55,35 @@ fn usage(message: impl std::fmt::Display) -> ! {
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, String> {
-    serde_json::to_string_pretty(value).map_err(|error| error.to_string())
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| error.to_string())
+}
+
+/// Writes to standard output. A reader that has seen enough and gone, as `head` does, is no failure.
+fn say(text: &str) -> Result<(), String> {
+    match stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What the two commands that only look log: what is amiss, beside what they print.
+fn log_warnings() -> Result<(), String> {
+    let filter = std::env::var("LODE_LOG").unwrap_or_else(|_| "warn".to_owned());
+    log::start(&filter, None, stderr().is_terminal()).map_err(|error| format!("LODE_LOG: {error}"))
 }
 
 fn devices(args: &DevicesArgs) -> Result<(), String> {
+    log_warnings()?;
     let inventory = Inventory::take();
-    if args.json {
-        println!("{}", json(&inventory)?)
-    } else {
-        print!("{}", inventory.table())
-    }
-    Ok(())
+    say(&if args.json { json(&inventory)? } else { inventory.table() })
 }
 
 fn measure(args: &BenchArgs) -> Result<(), String> {
+    log_warnings()?;
     let length = Duration::from_secs(args.seconds);
     let report = bench(args.kind, device_algorithm(args.algorithm), &args.devices, length)
         .unwrap_or_else(|error| usage(format!("--device: {error}")));
-    if args.json {
-        println!("{}", json(&report.rows)?)
-    } else {
-        print!("{}", report.table())
-    }
+    say(&if args.json { json(&report.rows)? } else { report.table() })?;
     for reason in &report.failed {
         eprintln!("{reason}");
     }
@@ -128,7 +135,7 @@ fn mine(args: MineArgs) -> Result<(), String> {
     // A name's lookup may still be under way on a thread of the runtime; it is not waited for.
     runtime.shutdown_background();
     let summary = summary.map_err(|error| error.to_string())?;
-    print!("{summary}");
+    say(&summary.to_string())?;
     match summary.end {
         End::Stopped => Ok(()),
         End::NoDevices => Err("no device is left to mine with".to_owned()),
