@@ -6,7 +6,7 @@ use super::container::Buffers;
 use super::error::{ImportError, item};
 use super::json::{Accessor, Document, Shape};
 
-/// Components that one import reads in all; what is read again by another node counts again.
+/// Numbers that one import reads in all; what is read again by another node counts again.
 const COMPONENTS_MAX: u64 = 1 << 27;
 
 /// Reads accessors.
@@ -103,10 +103,11 @@ impl<'a> Reader<'a> {
         Self { document, buffers, left: Cell::new(COMPONENTS_MAX) }
     }
 
-    fn spend(&self, count: u64, width: usize, at: &str) -> Result<usize, ImportError> {
+    /// Counts work against the bound of what one import does, so that no small file asks for much.
+    pub(super) fn spend(&self, count: u64, width: usize, at: &str) -> Result<usize, ImportError> {
         let needs = count.saturating_mul(width as u64);
         let Some(left) = self.left.get().checked_sub(needs) else {
-            let what = "numbers read from accessors in all";
+            let what = "numbers to be read in all, each use counted";
             let found = (COMPONENTS_MAX - self.left.get()).saturating_add(needs);
             return Err(ImportError::Limit { at: at.to_owned(), what, found, max: COMPONENTS_MAX });
         };

@@ -4,14 +4,14 @@ use super::accessor::Reader;
 use super::affine::{Affine, add, cross, double, scaled, single, sub, unit};
 use super::error::{ImportError, finite, item, limit};
 use super::json::{Attributes, Node, Primitive, Shape};
-use super::pose::{Placed, Pose, name};
+use super::pose::{COORDINATE_MAX, Placed, Pose, beyond, name};
 use super::tangent;
 use crate::render::model::{Triangle, Vertex};
 
 /// Triangles of a scene.
 pub const TRIANGLES_MAX: usize = 2_000_000;
-/// Metres from the origin along each axis; beyond, single precision has nothing left for a picture.
-const COORDINATE_MAX: f32 = 1e9;
+/// What a primitive costs beside its numbers.
+const PRIMITIVE_COST: usize = 256;
 
 /// What meshes become.
 pub(super) struct Meshes<'a> {
@@ -22,6 +22,8 @@ pub(super) struct Meshes<'a> {
     pub(super) triangles: Vec<Triangle>,
     /// Primitives of points and lines.
     pub(super) without_surface: usize,
+    /// Vertices whose normal has no direction; they get their triangle's.
+    pub(super) without_normal: usize,
     /// Whether any primitive has no material; it gets one behind the last.
     pub(super) default_material: bool,
 }
@@ -50,6 +52,8 @@ impl Meshes<'_> {
             None => node.weights.as_ref().or(mesh.weights.as_ref()).into_iter().flatten().map(|&w| w.into()).collect(),
         };
         for (place, primitive) in mesh.primitives.iter().enumerate() {
+            let parts = 1 + primitive.targets.len() as u64 + weights.len() as u64;
+            self.reader.spend(parts, PRIMITIVE_COST, &at)?;
             let at = format!("meshes[{mesh_index}].primitives[{place}] of {at}");
             match primitive.mode {
                 0..=3 => self.without_surface += 1,
@@ -83,6 +87,8 @@ impl Meshes<'_> {
         let corners = corners(self.reader, primitive, vertices.positions.len(), at)?;
         limit(at, "triangles in the scene", self.triangles.len() + corners.len(), TRIANGLES_MAX)?;
         let material_index = u32::try_from(material).map_err(|_| ImportError::invalid(at, "too many materials"))?;
+        let bent = vertices.normals.iter().flatten().filter(|normal| normal.is_none()).count();
+        self.without_normal += bent;
         let first = self.triangles.len();
         self.triangles.extend(corners.iter().map(|corners| vertices.triangle(*corners, material_index)));
         let added = &mut self.triangles[first..];
@@ -215,6 +221,7 @@ impl Meshes<'_> {
             let why = format!("{} inverse bind matrices for {} joints", inverse.len(), skin.joints.len());
             return Err(ImportError::invalid(at, why));
         }
+        reader.spend(skin.joints.len() as u64, 16, at)?;
         let mut bones = Vec::with_capacity(skin.joints.len());
         for (place, &joint) in skin.joints.iter().enumerate() {
             item(&document.nodes, "nodes", joint, at)?;
@@ -268,10 +275,6 @@ impl Vertices {
         };
         Triangle { vertices: [a, b, c].map(vertex), material }
     }
-}
-
-fn beyond(position: [f32; 3]) -> bool {
-    !position.iter().all(|part| part.abs() <= COORDINATE_MAX)
 }
 
 /// An attribute that, if it is there, has one element a vertex.

@@ -110,18 +110,24 @@ impl<'a> Import<'a> {
             normal_maps: &normal_maps,
             triangles: Vec::new(),
             without_surface: 0,
+            without_normal: 0,
             default_material: false,
         };
         for &placed in &pose.placed {
             meshes.add(placed)?;
         }
-        let Meshes { triangles, without_surface, default_material, .. } = meshes;
+        let Meshes { triangles, without_surface, without_normal, default_material, .. } = meshes;
         if triangles.is_empty() {
             return Err(ImportError::invalid("the scene", "it has no triangles"));
         }
         let mut notes = self.notes.clone();
         if without_surface > 0 {
             notes.push(format!("{without_surface} primitives of points or lines are not rendered"));
+        }
+        if without_normal > 0 {
+            notes.push(format!(
+                "{without_normal} vertices have normals without a direction; their triangles are flat there"
+            ));
         }
         let mut materials = self.materials.clone();
         if default_material {

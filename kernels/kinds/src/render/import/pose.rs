@@ -4,10 +4,12 @@
 //! the same node, the first in the file does.
 
 use super::accessor::Reader;
-use super::affine::{Affine, double, slerp};
+use super::affine::{Affine, double, single, slerp};
 use super::error::{ImportError, item, limit};
 use super::json::{AnimationSampler, Interpolation, Node};
 
+/// Metres from the origin along each axis; beyond, single precision has nothing left for a picture.
+pub(super) const COORDINATE_MAX: f32 = 1e9;
 const NODES_MAX: usize = 100_000;
 const CHANNELS_MAX: usize = 100_000;
 
@@ -61,6 +63,11 @@ impl Pose {
             if !world.is_finite() {
                 return Err(ImportError::invalid(name(index, node), "its transform is not finite"));
             }
+            let shows = node.camera.is_some() || node.extensions.light.is_some();
+            if shows && beyond(single(world.position())) {
+                let why = format!("a camera or light beyond {COORDINATE_MAX:e} m");
+                return Err(ImportError::invalid(name(index, node), why));
+            }
             pose.placed.push(Placed { node: index, world });
             limit(&name(index, node), "children in all", open.len() + node.children.len(), NODES_MAX)?;
             open.extend(node.children.iter().rev().map(|&child| (child, world)));
@@ -77,6 +84,11 @@ impl Pose {
 /// A node as messages name it.
 pub(super) fn name(index: u32, node: &Node) -> String {
     node.name.as_ref().map_or_else(|| format!("nodes[{index}]"), |name| format!("nodes[{index}] {name:?}"))
+}
+
+/// Whether a place is beyond [`COORDINATE_MAX`], or nowhere.
+pub(super) fn beyond(position: [f32; 3]) -> bool {
+    !position.iter().all(|part| part.abs() <= COORDINATE_MAX)
 }
 
 fn local(node: &Node, moved: &Moved) -> Affine {

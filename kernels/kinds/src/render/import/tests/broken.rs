@@ -59,7 +59,7 @@ fn every_fault_is_told() {
         (t().set("/meshes/0/primitives/0/attributes/TEXCOORD_0", json!(0)), "3 components where 2 are needed"),
         (t().set("/accessors/0/componentType", json!(5124)), "componentType 5124 is none"),
         (t().set("/accessors/0/count", json!(4)), "do not lie in bufferViews[0] of 36 bytes"),
-        (t().set("/accessors/0/count", json!(u64::MAX)), "numbers read from accessors in all; at most"),
+        (t().set("/accessors/0/count", json!(u64::MAX)), "numbers to be read in all, each use counted; at most"),
         (t().set("/accessors/0/byteOffset", json!(u64::MAX)), "do not lie in bufferViews[0]"),
         (t().set("/accessors/0/bufferView", json!(3)), "refers to bufferViews[3]"),
         (t().set("/bufferViews/0/byteStride", json!(8)), "8 apart"),
@@ -101,6 +101,19 @@ fn every_fault_is_told() {
         (spotted(json!({ "type": "point", "range": -1 })), "range is not above 0"),
         (spotted(json!({ "type": "lamp" })), "unknown variant `lamp`"),
         (t().set("/nodes/0/extensions", json!({ "KHR_lights_punctual": { "light": 0 } })), "refers to lights[0]"),
+        (
+            t().set("/cameras", json!([{ "type": "perspective", "perspective": { "yfov": 1 } }]))
+                .set(
+                    "/nodes",
+                    json!([
+                        { "mesh": 0, "scale": [1e-30, 1e-30, 1e-30] },
+                        { "children": [2], "scale": [1e30, 1e30, 1e30] },
+                        { "camera": 0, "translation": [1e30, 0, 0] },
+                    ]),
+                )
+                .set("/scenes/0/nodes", json!([0, 1])),
+            "a camera or light beyond 1e9 m",
+        ),
         (animated(&[1.0, 0.0], &[0.0; 6], "translation"), "ever larger finite numbers"),
         (animated(&[0.0, 1.0], &[0.0; 3], "translation"), "1 values do not fit 2 times"),
         (animated(&[0.0, 1.0], &[f32::NAN; 6], "scale"), "its values are not finite"),
@@ -147,6 +160,18 @@ fn faults_of_bytes_are_told() {
         let text = made.import().expect_err(wanted).to_string();
         assert!(text.contains(wanted), "{text}\nwanted: {wanted}");
     }
+}
+
+#[test]
+fn a_small_file_cannot_ask_for_much_work() {
+    let mut made = Made::triangle();
+    let empty = json!({ "attributes": { "POSITION": made.floats(3, &[]) } });
+    made.json["meshes"][0]["primitives"].as_array_mut().expect("primitives").extend(vec![empty; 10_000]);
+    for _ in 0..10_000 {
+        made.root_node(json!({ "mesh": 0 }));
+    }
+    let text = made.import().expect_err("a hundred million primitives").to_string();
+    assert!(text.contains("numbers to be read in all"), "{text}");
 }
 
 #[test]
