@@ -17,6 +17,7 @@ mod light;
 mod material;
 mod mesh;
 mod pose;
+mod skin;
 mod tangent;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -96,6 +96,18 @@ fn real_files_have_the_triangles_they_should() {
 }
 
 #[test]
+fn textures_are_turned_as_the_standards_test_wants() {
+    let Some(folder) = folder() else { return };
+    let model = outcome(&folder.join("textureTransform/TextureTransformTest.gltf")).expect("a scene").model;
+    // Its markers stand on these places of the squares, where the arrow's tip, on the picture's diagonal, should be seen.
+    for (material, [u, v]) in [(3, [0.420_95, 1.016_27]), (4, [0.518_5, 0.518_5]), (5, [0.43, 0.75])] {
+        let used = model.materials[material].base_color_texture.expect("an arrow");
+        let [x, y] = used.transform.map(|[a, b, c]| a * u + b * v + c);
+        assert!((x - y).abs() < 0.05 && (0.7..0.85).contains(&x), "material {material}: {x}, {y}");
+    }
+}
+
+#[test]
 fn every_other_file_is_told_or_sound() {
     let Some(folder) = folder() else { return };
     let (mut open, mut sound) = (vec![folder], 0);
