@@ -118,10 +118,11 @@ impl<'a> Fields<'a> {
 
     /// All errors; fields that nobody asked for are among them.
     pub(super) fn finish(mut self) -> Vec<FieldError> {
-        let known = self.known.join(", ");
-        for (name, value) in std::mem::take(&mut self.map) {
+        let accepts = format!("one of {}", self.known.join(", "));
+        for name in self.map.keys() {
             let name: String = name.chars().take(64).collect();
-            self.wrong(&name, Some(&value), &format!("no such field; there are {known}"));
+            let field = format!("{}{name}", self.path);
+            self.errors.push(FieldError { field, found: "no such field".to_owned(), accepts: accepts.clone() });
         }
         self.errors
     }
