@@ -119,6 +119,7 @@ typedef const GLOBAL float *Numbers;
 #define FARTHEST 1048576.0f
 #define SLOW 8.6736174e-19f // 2^-60
 #define LARGEST 3.4028235e38f
+#define DENSEST 1e18f
 #define INV_PI 0.31830987f
 
 // Arithmetic: math.rs.
@@ -250,8 +251,8 @@ typedef struct {
 
 DEVICE float brisk(const float d) { return FABS(d) < SLOW ? (d < 0.0f ? -SLOW : SLOW) : d; }
 
-DEVICE Slopes slopes_of(const Ray ray) {
-    const V3 o = ray.origin, d = ray.direction;
+DEVICE Slopes slopes_of(const Ray *const ray) {
+    const V3 o = ray->origin, d = ray->direction;
     Slopes slopes;
     slopes.inverse = v3(FDIV(1.0f, brisk(d.x)), FDIV(1.0f, brisk(d.y)), FDIV(1.0f, brisk(d.z)));
     const V3 i = slopes.inverse;
@@ -280,13 +281,13 @@ DEVICE u32 lanes(const int8 holds) {
 }
 
 // The lanes of a node whose boxes the ray enters before `limit`, and where it enters them.
-DEVICE u32 boxes(const Words scene, const u32 node, const Slopes s, const float limit, float *const enters) {
-    const Row ex = fma(ROW(node + s.enter_x), (Row)(s.inverse.x), (Row)(s.shift.x));
-    const Row ey = fma(ROW(node + s.enter_y), (Row)(s.inverse.y), (Row)(s.shift.y));
-    const Row ez = fma(ROW(node + s.enter_z), (Row)(s.inverse.z), (Row)(s.shift.z));
-    const Row lx = fma(ROW(node + opposite(s.enter_x)), (Row)(s.inverse.x), (Row)(s.shift.x));
-    const Row ly = fma(ROW(node + opposite(s.enter_y)), (Row)(s.inverse.y), (Row)(s.shift.y));
-    const Row lz = fma(ROW(node + opposite(s.enter_z)), (Row)(s.inverse.z), (Row)(s.shift.z));
+DEVICE u32 boxes(const Words scene, const u32 node, const Slopes *const s, const float limit, float *const enters) {
+    const Row ex = fma(ROW(node + s->enter_x), (Row)(s->inverse.x), (Row)(s->shift.x));
+    const Row ey = fma(ROW(node + s->enter_y), (Row)(s->inverse.y), (Row)(s->shift.y));
+    const Row ez = fma(ROW(node + s->enter_z), (Row)(s->inverse.z), (Row)(s->shift.z));
+    const Row lx = fma(ROW(node + opposite(s->enter_x)), (Row)(s->inverse.x), (Row)(s->shift.x));
+    const Row ly = fma(ROW(node + opposite(s->enter_y)), (Row)(s->inverse.y), (Row)(s->shift.y));
+    const Row lz = fma(ROW(node + opposite(s->enter_z)), (Row)(s->inverse.z), (Row)(s->shift.z));
     const Row enter = row_larger(ez, row_larger(ey, row_larger(ex, (Row)(0.0f))));
     const Row leave = row_smaller(lz, row_smaller(ly, row_smaller(lx, (Row)(limit))));
     vstore8(enter, 0, enters);
@@ -298,8 +299,8 @@ typedef struct {
     int8 met;
 } Met;
 
-DEVICE Met triangles(const Words scene, const u32 group, const Ray ray, const float limit) {
-    const V3 o = ray.origin, d = ray.direction;
+DEVICE Met triangles(const Words scene, const u32 group, const Ray *const ray, const float limit) {
+    const V3 o = ray->origin, d = ray->direction;
     const Row nx = ROW(group), ny = ROW(group + 8u), nz = ROW(group + 16u);
     const Row speed = fma(nx, (Row)(d.x), fma(ny, (Row)(d.y), nz * d.z));
     const Row height = fma(nx, (Row)(-o.x), fma(ny, (Row)(-o.y), fma(nz, (Row)(-o.z), ROW(group + 24u))));
@@ -315,7 +316,7 @@ DEVICE Met triangles(const Words scene, const u32 group, const Ray ray, const fl
 }
 
 // The nearer of `hit` and what is met of a group.
-DEVICE Hit nearer(const Words scene, const u32 group, const Ray ray, const Hit hit) {
+DEVICE Hit nearer(const Words scene, const u32 group, const Ray *const ray, const Hit hit) {
     const Met met = triangles(scene, scene[H_GROUPS] + group * GROUP_WORDS, ray, hit.distance);
     if (!any(met.met)) {
         return hit;
@@ -330,7 +331,7 @@ DEVICE Hit nearer(const Words scene, const u32 group, const Ray ray, const Hit h
     return best.distance < hit.distance || best.slot < hit.slot ? best : hit;
 }
 
-DEVICE bool group_meets(const Words scene, const u32 group, const Ray ray, const float limit) {
+DEVICE bool group_meets(const Words scene, const u32 group, const Ray *const ray, const float limit) {
     const Met met = triangles(scene, scene[H_GROUPS] + group * GROUP_WORDS, ray, limit);
     return any(met.met & (met.distance < limit));
 }
@@ -339,16 +340,16 @@ DEVICE bool group_meets(const Words scene, const u32 group, const Ray ray, const
 
 #else
 
-DEVICE u32 boxes(const Words scene, const u32 node, const Slopes s, const float limit, float *const enters) {
+DEVICE u32 boxes(const Words scene, const u32 node, const Slopes *const s, const float limit, float *const enters) {
     u32 bits = 0u;
-    const u32 leave_x = opposite(s.enter_x), leave_y = opposite(s.enter_y), leave_z = opposite(s.enter_z);
+    const u32 leave_x = opposite(s->enter_x), leave_y = opposite(s->enter_y), leave_z = opposite(s->enter_z);
     for (u32 k = 0u; k < 8u; k++) {
-        const float ex = FFMA(number(scene, node + s.enter_x + k), s.inverse.x, s.shift.x);
-        const float ey = FFMA(number(scene, node + s.enter_y + k), s.inverse.y, s.shift.y);
-        const float ez = FFMA(number(scene, node + s.enter_z + k), s.inverse.z, s.shift.z);
-        const float lx = FFMA(number(scene, node + leave_x + k), s.inverse.x, s.shift.x);
-        const float ly = FFMA(number(scene, node + leave_y + k), s.inverse.y, s.shift.y);
-        const float lz = FFMA(number(scene, node + leave_z + k), s.inverse.z, s.shift.z);
+        const float ex = FFMA(number(scene, node + s->enter_x + k), s->inverse.x, s->shift.x);
+        const float ey = FFMA(number(scene, node + s->enter_y + k), s->inverse.y, s->shift.y);
+        const float ez = FFMA(number(scene, node + s->enter_z + k), s->inverse.z, s->shift.z);
+        const float lx = FFMA(number(scene, node + leave_x + k), s->inverse.x, s->shift.x);
+        const float ly = FFMA(number(scene, node + leave_y + k), s->inverse.y, s->shift.y);
+        const float lz = FFMA(number(scene, node + leave_z + k), s->inverse.z, s->shift.z);
         const float enter = larger(ez, larger(ey, larger(ex, 0.0f)));
         enters[k] = enter;
         bits |= enter <= smaller(lz, smaller(ly, smaller(lx, limit))) ? 1u << k : 0u;
@@ -357,8 +358,8 @@ DEVICE u32 boxes(const Words scene, const u32 node, const Slopes s, const float 
 }
 
 // How far along the ray lane k of a group is met; larger than any limit if it is not.
-DEVICE float triangle(const Words scene, const u32 lane, const Ray ray, const float limit) {
-    const V3 o = ray.origin, d = ray.direction;
+DEVICE float triangle(const Words scene, const u32 lane, const Ray *const ray, const float limit) {
+    const V3 o = ray->origin, d = ray->direction;
     const float nx = number(scene, lane), ny = number(scene, lane + 8u), nz = number(scene, lane + 16u);
     const float speed = FFMA(nx, d.x, FFMA(ny, d.y, nz * d.z));
     const float height = FFMA(nx, -o.x, FFMA(ny, -o.y, FFMA(nz, -o.z, number(scene, lane + 24u))));
@@ -373,7 +374,7 @@ DEVICE float triangle(const Words scene, const u32 lane, const Ray ray, const fl
     return u >= 0.0f && v >= 0.0f && u + v <= 1.0f ? t : U2BITS(0x7f800000u);
 }
 
-DEVICE Hit nearer(const Words scene, const u32 group, const Ray ray, Hit hit) {
+DEVICE Hit nearer(const Words scene, const u32 group, const Ray *const ray, Hit hit) {
     const u32 place = scene[H_GROUPS] + group * GROUP_WORDS;
     for (u32 k = 0u; k < 8u; k++) {
         const float t = triangle(scene, place + k, ray, hit.distance);
@@ -385,7 +386,7 @@ DEVICE Hit nearer(const Words scene, const u32 group, const Ray ray, Hit hit) {
     return hit;
 }
 
-DEVICE bool group_meets(const Words scene, const u32 group, const Ray ray, const float limit) {
+DEVICE bool group_meets(const Words scene, const u32 group, const Ray *const ray, const float limit) {
     const u32 place = scene[H_GROUPS] + group * GROUP_WORDS;
     for (u32 k = 0u; k < 8u; k++) {
         if (triangle(scene, place + k, ray, limit) < limit) {
@@ -403,7 +404,7 @@ DEVICE bool group_meets(const Words scene, const u32 group, const Ray ray, const
 
 #endif
 
-DEVICE Hit nearest(const Words scene, const Ray ray, const float limit) {
+DEVICE Hit nearest(const Words scene, const Ray *const ray, const float limit) {
     const Slopes slopes = slopes_of(ray);
     u32 children[STACK];
     float entries[STACK];
@@ -417,7 +418,7 @@ DEVICE Hit nearest(const Words scene, const Ray ray, const float limit) {
             hit = nearer(scene, child & ~LEAF, ray, hit);
         } else {
             const u32 node = scene[H_NODES] + child * NODE_WORDS;
-            u32 bits = boxes(scene, node, slopes, hit.distance, enters);
+            u32 bits = boxes(scene, node, &slopes, hit.distance, enters);
             const u32 bottom = height;
             while (bits != 0u) {
                 const u32 lane = FIRST_LANE(bits);
@@ -448,7 +449,7 @@ DEVICE Hit nearest(const Words scene, const Ray ray, const float limit) {
     }
 }
 
-DEVICE bool meets_any(const Words scene, const Ray ray, const float limit) {
+DEVICE bool meets_any(const Words scene, const Ray *const ray, const float limit) {
     const Slopes slopes = slopes_of(ray);
     u32 children[STACK];
     float enters[8];
@@ -460,7 +461,7 @@ DEVICE bool meets_any(const Words scene, const Ray ray, const float limit) {
             }
         } else {
             const u32 node = scene[H_NODES] + child * NODE_WORDS;
-            u32 bits = boxes(scene, node, slopes, limit, enters);
+            u32 bits = boxes(scene, node, &slopes, limit, enters);
             while (bits != 0u) {
                 const u32 next = scene[node + NODE_CHILDREN + FIRST_LANE(bits)];
                 bits &= bits - 1u;
@@ -664,17 +665,16 @@ DEVICE float affine(const Words scene, const u32 place, const V3 p) {
                 FFMA(number(scene, place + 8u), p.y, FFMA(number(scene, place + 16u), p.z, number(scene, place + 24u))));
 }
 
-DEVICE Surface surface_at(const Words scene, const Ray ray, const Hit hit) {
+DEVICE void surface_at(const Words scene, const Ray *const ray, const Hit hit, Surface *const s) {
     const u32 shade = scene[H_SHADES] + hit.slot * SHADE_WORDS;
     const u32 made_of = scene[H_MATERIALS] + scene[shade] * MATERIAL_WORDS;
     const u32 attributes = scene[shade + 2u], flags = scene[made_of];
     const u32 lane = scene[H_GROUPS] + (hit.slot / 8u) * GROUP_WORDS + hit.slot % 8u;
-    Surface s;
-    s.position = scaled_onto(ray.direction, hit.distance, ray.origin);
-    const float u = affine(scene, lane + ROW_U, s.position), v = affine(scene, lane + ROW_V, s.position);
+    s->position = scaled_onto(ray->direction, hit.distance, ray->origin);
+    const float u = affine(scene, lane + ROW_U, s->position), v = affine(scene, lane + ROW_V, s->position);
     const V3 front = v3(number(scene, lane), number(scene, lane + 8u), number(scene, lane + 16u));
-    const bool is_front = dot3(front, ray.direction) < 0.0f;
-    s.out = negated(ray.direction);
+    const bool is_front = dot3(front, ray->direction) < 0.0f;
+    s->out = negated(ray->direction);
 
     V3 normal = front;
     if (attributes & NORMALS) {
@@ -689,30 +689,30 @@ DEVICE Surface surface_at(const Words scene, const Ray ray, const Hit hit) {
             normal = bent(scene, shade, made_of, u, v, c, normal);
         }
     }
-    s.flat = is_front ? front : negated(front);
-    s.normal = is_front ? normal : negated(normal);
-    if (dot3(s.normal, s.out) < 0.01f) {
-        s.normal = s.flat;
+    s->flat = is_front ? front : negated(front);
+    s->normal = is_front ? normal : negated(normal);
+    if (dot3(s->normal, s->out) < 0.01f) {
+        s->normal = s->flat;
     }
 
     const Texel base = base_color(scene, shade, made_of, u, v, c);
-    s.color = v3(base.r, base.g, base.b);
-    s.unlit = (flags & UNLIT) != 0u;
-    s.opacity = opacity_of(scene, made_of, base.a);
-    const float gone = 1.0f - s.opacity;
-    s.straight = v3(gone, gone, gone);
-    s.emission = s.diffuse = s.through = s.f0 = v3(0.0f, 0.0f, 0.0f);
-    s.f90 = s.d0 = s.d90 = s.alpha = 0.0f;
-    s.access = 1.0f;
-    if (s.unlit) {
-        s.emission = s.color;
-        return s;
+    s->color = v3(base.r, base.g, base.b);
+    s->unlit = (flags & UNLIT) != 0u;
+    s->opacity = opacity_of(scene, made_of, base.a);
+    const float gone = 1.0f - s->opacity;
+    s->straight = v3(gone, gone, gone);
+    s->emission = s->diffuse = s->through = s->f0 = v3(0.0f, 0.0f, 0.0f);
+    s->f90 = s->d0 = s->d90 = s->alpha = 0.0f;
+    s->access = 1.0f;
+    if (s->unlit) {
+        s->emission = s->color;
+        return;
     }
     float metallic = number(scene, made_of + M_METALLIC);
     float roughness = number(scene, made_of + M_ROUGHNESS);
     float transmission = number(scene, made_of + M_TRANSMISSION);
     if (flags & EMITS) {
-        s.emission = three(scene, made_of + M_EMISSIVE);
+        s->emission = three(scene, made_of + M_EMISSIVE);
     }
     if (textured) {
         const Texel mr = sampled(scene, made_of + USE_METALLIC_ROUGHNESS, c);
@@ -720,28 +720,27 @@ DEVICE Surface surface_at(const Words scene, const Ray ray, const Hit hit) {
         roughness *= mr.g;
         transmission *= sampled(scene, made_of + USE_TRANSMISSION, c).r;
         const Texel e = sampled(scene, made_of + USE_EMISSIVE, c);
-        s.emission = times(s.emission, v3(e.r, e.g, e.b));
+        s->emission = times(s->emission, v3(e.r, e.g, e.b));
         const float open = sampled(scene, made_of + USE_OCCLUSION, c).r;
-        s.access = FFMA(open - 1.0f, number(scene, made_of + M_OCCLUSION), 1.0f);
+        s->access = FFMA(open - 1.0f, number(scene, made_of + M_OCCLUSION), 1.0f);
     }
     const float d0 = number(scene, made_of + M_F0), d90 = number(scene, made_of + M_F90);
-    s.d0 = d0;
-    s.d90 = d90;
-    s.f0 = scaled_onto(plus(s.color, v3(-d0, -d0, -d0)), metallic, v3(d0, d0, d0));
-    s.f90 = FFMA(1.0f - d90, metallic, d90);
-    s.alpha = larger(roughness * roughness, 0.001f);
-    const V3 body = scaled(s.color, 1.0f - metallic);
-    s.diffuse = scaled(body, 1.0f - transmission);
+    s->d0 = d0;
+    s->d90 = d90;
+    s->f0 = scaled_onto(plus(s->color, v3(-d0, -d0, -d0)), metallic, v3(d0, d0, d0));
+    s->f90 = FFMA(1.0f - d90, metallic, d90);
+    s->alpha = larger(roughness * roughness, 0.001f);
+    const V3 body = scaled(s->color, 1.0f - metallic);
+    s->diffuse = scaled(body, 1.0f - transmission);
     if (transmission > 0.0f) {
         const V3 passing = scaled(body, transmission);
         if (roughness <= CLEAR) {
-            const float enters = 1.0f - FFMA(d90 - d0, schlick(dot3(s.out, s.normal)), d0);
-            s.straight = scaled_onto(passing, enters * s.opacity, s.straight);
+            const float enters = 1.0f - FFMA(d90 - d0, schlick(dot3(s->out, s->normal)), d0);
+            s->straight = scaled_onto(passing, enters * s->opacity, s->straight);
         } else {
-            s.through = passing;
+            s->through = passing;
         }
     }
-    return s;
 }
 
 // Scattering: scatter.rs.
@@ -793,6 +792,11 @@ DEVICE bool lobes_of(const Surface *const s, Lobes *const lobes) {
     const float sum = mirror + diffuse + through;
     if (!(sum > 0.0f)) {
         return false;
+    }
+    if (sum == diffuse) {
+        lobes->diffuse = 1.0f;
+        lobes->mirror = lobes->through = 0.0f;
+        return true;
     }
     const float scale = FDIV(1.0f, sum);
     lobes->diffuse = diffuse * scale;
@@ -867,6 +871,9 @@ DEVICE bool drawn_of(const Surface *const s, const Lobes lobes, const float a, c
         const V3 cap = plus(v3(radius * turn.cosine, radius * turn.sine, z), stretched);
         const V3 facet = normalized(v3(cap.x * s->alpha, cap.y * s->alpha, larger(cap.z, 0.0f)));
         const V3 leaves = scaled_onto(facet, 2.0f * dot3(out, facet), negated(out));
+        if (!(leaves.z > 0.0f)) {
+            return false;
+        }
         const float up = choice < lobes.diffuse + lobes.mirror ? leaves.z : -leaves.z;
         const V3 level = scaled_onto(tangent, leaves.x, scaled(bitangent, leaves.y));
         drawn->direction = normalized(scaled_onto(n, up, level));
@@ -888,9 +895,14 @@ typedef struct {
     bool is_far, can_be_hit;
 } Lit;
 
-DEVICE float weight_of(const float own, const float other) {
-    const float ratio = FDIV(other, own);
-    return FDIV(1.0f, FFMA(ratio, ratio, 1.0f));
+DEVICE float weight_over(const float density, const float other_density) {
+    const float own = smaller(density, DENSEST), other = smaller(other_density, DENSEST);
+    return FDIV(own, FFMA(own, own, other * other));
+}
+
+DEVICE float weight_of(const float density, const float other_density) {
+    const float own = smaller(density, DENSEST), other = smaller(other_density, DENSEST);
+    return FDIV(own * own, FFMA(own, own, other * other));
 }
 
 DEVICE u32 alias_of(const Words scene, const u32 table, const u32 stride, const u32 count, const u32 word, const u32 other) {
@@ -1045,11 +1057,12 @@ DEVICE V3 let_through(const Words scene, V3 origin, const Lit lit) {
             limit = FSQRT(dot3(way, way));
             ray.direction = scaled(way, FDIV(1.0f, limit));
         }
-        const Hit hit = nearest(scene, ray, limit);
+        const Hit hit = nearest(scene, &ray, limit);
         if (hit.slot == NONE) {
             return part;
         }
-        const Surface surface = surface_at(scene, ray, hit);
+        Surface surface;
+        surface_at(scene, &ray, hit, &surface);
         part = times(part, surface.straight);
         if (!(largest(part) > 0.0f)) {
             return v3(0.0f, 0.0f, 0.0f);
@@ -1070,14 +1083,13 @@ DEVICE V3 lit_by(const Words scene, const Random random, const u32 block, const 
     if (!(largest(part) > 0.0f)) {
         return dark;
     }
-    const float weight = lit.can_be_hit ? weight_of(lit.density, scattering.density) : 1.0f;
-    part = scaled(part, FDIV(weight, lit.density));
+    part = scaled(part, weight_over(lit.density, lit.can_be_hit ? scattering.density : 0.0f));
     const V3 origin = off(scene, s->position, s->flat, lit.direction);
     if ((scene[H_FLAGS] & FLAG_SEE_THROUGH) == 0u) {
         Ray ray;
         ray.origin = origin;
         ray.direction = lit.is_far ? lit.direction : minus(lit.place, origin);
-        return meets_any(scene, ray, lit.is_far ? LARGEST : 1.0f) ? dark : part;
+        return meets_any(scene, &ray, lit.is_far ? LARGEST : 1.0f) ? dark : part;
     }
     return times(part, let_through(scene, origin, lit));
 }
@@ -1091,7 +1103,7 @@ DEVICE Seen path(const Words scene, const u32 max_depth, const Random random, Ra
     u32 depth = 1u, passes = 0u;
     bool is_first = true;
     for (;;) {
-        const Hit hit = nearest(scene, ray, LARGEST);
+        const Hit hit = nearest(scene, &ray, LARGEST);
         if (hit.slot == NONE) {
             float other;
             const V3 radiance = sky_of(scene, ray.direction, &other);
@@ -1099,7 +1111,8 @@ DEVICE Seen path(const Words scene, const u32 max_depth, const Random random, Ra
             seen.light = scaled_onto(times(throughput, radiance), weight, seen.light);
             return seen;
         }
-        const Surface s = surface_at(scene, ray, hit);
+        Surface s;
+        surface_at(scene, &ray, hit, &s);
         travelled += hit.distance;
         const float passing = smaller(largest(s.straight), 1.0f);
         if (passing > 0.0f) {

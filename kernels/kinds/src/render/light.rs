@@ -1,10 +1,13 @@
 //! Where light comes from: triangles that emit, lights without a surface, and the sky.
 
 use super::layout::{NONE, SHADE_WORDS, SKY_TABLE_WORDS, WRAP_CLAMP, emitter, header};
-use super::math::{V3, clamped, dot, float, integer, larger, sin_cos, turns_of, v3};
+use super::math::{V3, clamped, dot, float, integer, larger, sin_cos, smaller, turns_of, v3};
 use super::rng::unit;
 use super::scene::Scene;
 use super::{surface, texture};
+
+/// Densities beyond this are taken for it: its square is still a number.
+const DENSEST: f32 = 1e18;
 
 /// A way to a light, drawn at random.
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +24,18 @@ pub(super) struct Lit {
     pub(super) can_be_hit: bool,
 }
 
-/// What the weight of one of two ways of drawing is, by the power heuristic.
+/// The weight of one of two ways of drawing over its density, by the power heuristic: `own / (own^2 + other^2)`.
+#[inline(always)]
+pub(super) fn weight_over(own: f32, other: f32) -> f32 {
+    let (own, other) = (smaller(own, DENSEST), smaller(other, DENSEST));
+    own / own.mul_add(own, other * other)
+}
+
+/// The weight of one of two ways of drawing, by the power heuristic: `own^2 / (own^2 + other^2)`.
 #[inline(always)]
 pub(super) fn weight(own: f32, other: f32) -> f32 {
-    let ratio = other / own;
-    1.0 / ratio.mul_add(ratio, 1.0)
+    let (own, other) = (smaller(own, DENSEST), smaller(other, DENSEST));
+    own * own / own.mul_add(own, other * other)
 }
 
 /// One of `count` rows by the first word, or its alias if the second says so.

@@ -51,6 +51,9 @@ impl Lobes {
         if !(sum > 0.0) {
             return None;
         }
+        if sum == diffuse {
+            return Some(Self { diffuse: 1.0, mirror: 0.0, through: 0.0 });
+        }
         let scale = 1.0 / sum;
         Some(Self { diffuse: diffuse * scale, mirror: mirror * scale, through: through * scale })
     }
@@ -112,6 +115,9 @@ impl Lobes {
             let cap = v3(radius * cosine, radius * sine, z) + stretched;
             let facet = v3(cap.x * surface.alpha, cap.y * surface.alpha, larger(cap.z, 0.0)).normalized();
             let local = facet.scaled_onto(2.0 * dot(out, facet), -out);
+            if !(local.z > 0.0) {
+                return None; // between the facets, which the model does not follow
+            }
             let up = if choice < self.diffuse + self.mirror { local.z } else { -local.z };
             let level = tangent.scaled_onto(local.x, bitangent * local.y);
             direction = surface.normal.scaled_onto(up, level).normalized();
