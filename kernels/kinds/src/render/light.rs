@@ -1,5 +1,7 @@
 //! Where light comes from: triangles that emit, lights without a surface, and the sky.
 
+#![expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN has to go the way of what is not so")]
+
 use super::layout::{NONE, SHADE_WORDS, SKY_TABLE_WORDS, WRAP_CLAMP, emitter, header};
 use super::math::{V3, clamped, dot, float, integer, larger, sin_cos, smaller, turns_of, v3};
 use super::rng::unit;
@@ -48,9 +50,8 @@ fn drawn(scene: &Scene, table: usize, stride: usize, count: u32, word: u32, othe
 
 /// The upper half of a product.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the upper half has 32 bits")]
 fn high_product(a: u32, b: u32) -> u32 {
-    (u64::from(a) * u64::from(b) >> 32) as u32
+    ((u64::from(a) * u64::from(b)) >> 32) as u32
 }
 
 /// Draws a light and a place on it, as seen from `from`; `further` gives more random words. None if it does not shine there.

@@ -5,6 +5,8 @@
 //! Surfaces that light goes straight through, be it for their opacity or as clear glass, are passed or met at random and
 //! do not count towards a path's length; on the way to a light they dim it by what they let through.
 
+#![expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN has to go the way of what is not so")]
+
 use super::layout::{NONE, header};
 use super::light::{self, Lit};
 use super::math::{V3, dot, float, sin_cos, smaller, v3};

@@ -121,7 +121,6 @@ fn noise(side: [u32; 2], seed: u32, low: [u8; 4], high: [u8; 4]) -> Texture {
 
 /// A room with balls and panes of every kind of material, under every kind of light, seen through a lens.
 #[must_use]
-#[expect(clippy::too_many_lines, reason = "a list of what is in the scene")]
 pub fn every_feature() -> Model {
     let mut model = cornell_box();
     model.triangles.truncate(10);

@@ -5,6 +5,8 @@
 //! bent, scattered by the roughness as in reflection, mirrored at the surface. A dielectric with an index of refraction
 //! of 1 has no interface: its reflection at grazing angles is min(1, 50 f0), 1 for every real one.
 
+#![expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN has to go the way of what is not so")]
+
 use super::math::{INV_PI, V3, clamped, cross, dot, frame, larger, sin_cos, v3};
 use super::surface::{Surface, schlick};
 

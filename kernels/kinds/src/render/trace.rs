@@ -212,17 +212,17 @@ mod tests {
 
     /// Triangles of all sizes, some of them twice, some in the planes of the axes, half of them seen from one side only.
     fn soup(rng: &mut Sequence, count: usize) -> Model {
-        let mut model = Model::default();
-        model.materials = vec![Material::default(), Material { double_sided: true, ..Material::default() }];
+        let materials = vec![Material::default(), Material { double_sided: true, ..Material::default() }];
+        let mut model = Model { materials, ..Model::default() };
         while model.triangles.len() < count {
-            let size = if rng.word() % 8 == 0 { 1.0 } else { 0.2 };
+            let size = if rng.word().is_multiple_of(8) { 1.0 } else { 0.2 };
             let a = rng.in_cube();
             let (mut b, mut c) = (a + rng.in_cube() * size, a + rng.in_cube() * size);
-            if rng.word() % 4 == 0 {
+            if rng.word().is_multiple_of(4) {
                 (b.y, c.y) = (a.y, a.y);
             }
             let triangle = Triangle { vertices: [a, b, c].map(vertex), material: rng.word() % 2 };
-            model.triangles.extend([triangle; 2].into_iter().take(if rng.word() % 8 == 0 { 2 } else { 1 }));
+            model.triangles.extend([triangle; 2].into_iter().take(if rng.word().is_multiple_of(8) { 2 } else { 1 }));
         }
         model.camera.position = [2.0; 3];
         model
