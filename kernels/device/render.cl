@@ -232,7 +232,8 @@ DEVICE Four block_of(const Random random, const u32 block) {
 
 DEVICE float number(const Words scene, const u32 place) { return U2BITS(scene[place]); }
 DEVICE V3 three(const Words scene, const u32 place) {
-    return v3(number(scene, place), number(scene, place + 1u), number(scene, place + 2u));
+    const Words at = scene + place;
+    return v3(U2BITS(at[0]), U2BITS(at[1]), U2BITS(at[2]));
 }
 
 typedef struct {
@@ -246,7 +247,8 @@ typedef struct {
 
 typedef struct {
     V3 inverse, shift;
-    u32 enter_x, enter_y, enter_z;
+    // Offset of the rows, in a node, through which the ray enters and leaves.
+    u32 enter_x, enter_y, enter_z, leave_x, leave_y, leave_z;
 } Slopes;
 
 DEVICE float brisk(const float d) { return FABS(d) < SLOW ? (d < 0.0f ? -SLOW : SLOW) : d; }
@@ -260,16 +262,16 @@ DEVICE Slopes slopes_of(const Ray *const ray) {
     slopes.enter_x = d.x < 0.0f ? 24u : 0u;
     slopes.enter_y = d.y < 0.0f ? 32u : 8u;
     slopes.enter_z = d.z < 0.0f ? 40u : 16u;
+    slopes.leave_x = 24u - slopes.enter_x;
+    slopes.leave_y = 40u - slopes.enter_y;
+    slopes.leave_z = 56u - slopes.enter_z;
     return slopes;
 }
-
-// The row through which a ray leaves that enters through `row`.
-DEVICE u32 opposite(const u32 row) { return row < 24u ? row + 24u : row - 24u; }
 
 #if VEC == 8
 
 typedef float8 Row;
-#define ROW(place) vload8(0, (Numbers)scene + (place))
+#define ROW(at) vload8(0, (Numbers)(at))
 DEVICE Row row_larger(const Row a, const Row b) { return select(b, a, a > b); }
 DEVICE Row row_smaller(const Row a, const Row b) { return select(b, a, a < b); }
 // Bit k of the result: whether lane k of a comparison holds.
@@ -281,13 +283,13 @@ DEVICE u32 lanes(const int8 holds) {
 }
 
 // The lanes of a node whose boxes the ray enters before `limit`, and where it enters them.
-DEVICE u32 boxes(const Words scene, const u32 node, const Slopes *const s, const float limit, float *const enters) {
+DEVICE u32 boxes(const Words node, const Slopes *const s, const float limit, float *const enters) {
     const Row ex = fma(ROW(node + s->enter_x), (Row)(s->inverse.x), (Row)(s->shift.x));
     const Row ey = fma(ROW(node + s->enter_y), (Row)(s->inverse.y), (Row)(s->shift.y));
     const Row ez = fma(ROW(node + s->enter_z), (Row)(s->inverse.z), (Row)(s->shift.z));
-    const Row lx = fma(ROW(node + opposite(s->enter_x)), (Row)(s->inverse.x), (Row)(s->shift.x));
-    const Row ly = fma(ROW(node + opposite(s->enter_y)), (Row)(s->inverse.y), (Row)(s->shift.y));
-    const Row lz = fma(ROW(node + opposite(s->enter_z)), (Row)(s->inverse.z), (Row)(s->shift.z));
+    const Row lx = fma(ROW(node + s->leave_x), (Row)(s->inverse.x), (Row)(s->shift.x));
+    const Row ly = fma(ROW(node + s->leave_y), (Row)(s->inverse.y), (Row)(s->shift.y));
+    const Row lz = fma(ROW(node + s->leave_z), (Row)(s->inverse.z), (Row)(s->shift.z));
     const Row enter = row_larger(ez, row_larger(ey, row_larger(ex, (Row)(0.0f))));
     const Row leave = row_smaller(lz, row_smaller(ly, row_smaller(lx, (Row)(limit))));
     vstore8(enter, 0, enters);
@@ -299,25 +301,24 @@ typedef struct {
     int8 met;
 } Met;
 
-DEVICE Met triangles(const Words scene, const u32 group, const Ray *const ray, const float limit) {
+DEVICE Met triangles(const Words g, const Ray *const ray, const float limit) {
     const V3 o = ray->origin, d = ray->direction;
-    const Row nx = ROW(group), ny = ROW(group + 8u), nz = ROW(group + 16u);
+    const Row nx = ROW(g), ny = ROW(g + 8), nz = ROW(g + 16);
     const Row speed = fma(nx, (Row)(d.x), fma(ny, (Row)(d.y), nz * d.z));
-    const Row height = fma(nx, (Row)(-o.x), fma(ny, (Row)(-o.y), fma(nz, (Row)(-o.z), ROW(group + 24u))));
+    const Row height = fma(nx, (Row)(-o.x), fma(ny, (Row)(-o.y), fma(nz, (Row)(-o.z), ROW(g + 24))));
     const Row t = height / speed;
     const Row px = fma((Row)(d.x), t, (Row)(o.x)), py = fma((Row)(d.y), t, (Row)(o.y)), pz = fma((Row)(d.z), t, (Row)(o.z));
-    const u32 gu = group + ROW_U, gv = group + ROW_V;
-    const Row u = fma(ROW(gu), px, fma(ROW(gu + 8u), py, fma(ROW(gu + 16u), pz, ROW(gu + 24u))));
-    const Row v = fma(ROW(gv), px, fma(ROW(gv + 8u), py, fma(ROW(gv + 16u), pz, ROW(gv + 24u))));
+    const Row u = fma(ROW(g + 32), px, fma(ROW(g + 40), py, fma(ROW(g + 48), pz, ROW(g + 56))));
+    const Row v = fma(ROW(g + 64), px, fma(ROW(g + 72), py, fma(ROW(g + 80), pz, ROW(g + 88))));
     Met met;
     met.distance = t;
-    met.met = (t > 0.0f) & (t <= limit) & (u >= 0.0f) & (v >= 0.0f) & (u + v <= 1.0f) & (speed < ROW(group + ROW_BOUND));
+    met.met = (t > 0.0f) & (t <= limit) & (u >= 0.0f) & (v >= 0.0f) & (u + v <= 1.0f) & (speed < ROW(g + ROW_BOUND));
     return met;
 }
 
 // The nearer of `hit` and what is met of a group.
 DEVICE Hit nearer(const Words scene, const u32 group, const Ray *const ray, const Hit hit) {
-    const Met met = triangles(scene, scene[H_GROUPS] + group * GROUP_WORDS, ray, hit.distance);
+    const Met met = triangles(scene + scene[H_GROUPS] + group * GROUP_WORDS, ray, hit.distance);
     if (!any(met.met)) {
         return hit;
     }
@@ -332,7 +333,7 @@ DEVICE Hit nearer(const Words scene, const u32 group, const Ray *const ray, cons
 }
 
 DEVICE bool group_meets(const Words scene, const u32 group, const Ray *const ray, const float limit) {
-    const Met met = triangles(scene, scene[H_GROUPS] + group * GROUP_WORDS, ray, limit);
+    const Met met = triangles(scene + scene[H_GROUPS] + group * GROUP_WORDS, ray, limit);
     return any(met.met & (met.distance < limit));
 }
 
@@ -340,16 +341,16 @@ DEVICE bool group_meets(const Words scene, const u32 group, const Ray *const ray
 
 #else
 
-DEVICE u32 boxes(const Words scene, const u32 node, const Slopes *const s, const float limit, float *const enters) {
+DEVICE u32 boxes(const Words node, const Slopes *const s, const float limit, float *const enters) {
     u32 bits = 0u;
-    const u32 leave_x = opposite(s->enter_x), leave_y = opposite(s->enter_y), leave_z = opposite(s->enter_z);
     for (u32 k = 0u; k < 8u; k++) {
-        const float ex = FFMA(number(scene, node + s->enter_x + k), s->inverse.x, s->shift.x);
-        const float ey = FFMA(number(scene, node + s->enter_y + k), s->inverse.y, s->shift.y);
-        const float ez = FFMA(number(scene, node + s->enter_z + k), s->inverse.z, s->shift.z);
-        const float lx = FFMA(number(scene, node + leave_x + k), s->inverse.x, s->shift.x);
-        const float ly = FFMA(number(scene, node + leave_y + k), s->inverse.y, s->shift.y);
-        const float lz = FFMA(number(scene, node + leave_z + k), s->inverse.z, s->shift.z);
+        const Numbers lane = (Numbers)node + k;
+        const float ex = FFMA(lane[s->enter_x], s->inverse.x, s->shift.x);
+        const float ey = FFMA(lane[s->enter_y], s->inverse.y, s->shift.y);
+        const float ez = FFMA(lane[s->enter_z], s->inverse.z, s->shift.z);
+        const float lx = FFMA(lane[s->leave_x], s->inverse.x, s->shift.x);
+        const float ly = FFMA(lane[s->leave_y], s->inverse.y, s->shift.y);
+        const float lz = FFMA(lane[s->leave_z], s->inverse.z, s->shift.z);
         const float enter = larger(ez, larger(ey, larger(ex, 0.0f)));
         enters[k] = enter;
         bits |= enter <= smaller(lz, smaller(ly, smaller(lx, limit))) ? 1u << k : 0u;
@@ -358,26 +359,25 @@ DEVICE u32 boxes(const Words scene, const u32 node, const Slopes *const s, const
 }
 
 // How far along the ray lane k of a group is met; larger than any limit if it is not.
-DEVICE float triangle(const Words scene, const u32 lane, const Ray *const ray, const float limit) {
+DEVICE float triangle(const Numbers lane, const Ray *const ray, const float limit) {
     const V3 o = ray->origin, d = ray->direction;
-    const float nx = number(scene, lane), ny = number(scene, lane + 8u), nz = number(scene, lane + 16u);
+    const float nx = lane[0], ny = lane[8], nz = lane[16];
     const float speed = FFMA(nx, d.x, FFMA(ny, d.y, nz * d.z));
-    const float height = FFMA(nx, -o.x, FFMA(ny, -o.y, FFMA(nz, -o.z, number(scene, lane + 24u))));
+    const float height = FFMA(nx, -o.x, FFMA(ny, -o.y, FFMA(nz, -o.z, lane[24])));
     const float t = FDIV(height, speed);
-    if (!(t > 0.0f && t <= limit && speed < number(scene, lane + ROW_BOUND))) {
+    if (!(t > 0.0f && t <= limit && speed < lane[ROW_BOUND])) {
         return U2BITS(0x7f800000u);
     }
     const V3 p = scaled_onto(d, t, o);
-    const u32 lu = lane + ROW_U, lv = lane + ROW_V;
-    const float u = FFMA(number(scene, lu), p.x, FFMA(number(scene, lu + 8u), p.y, FFMA(number(scene, lu + 16u), p.z, number(scene, lu + 24u))));
-    const float v = FFMA(number(scene, lv), p.x, FFMA(number(scene, lv + 8u), p.y, FFMA(number(scene, lv + 16u), p.z, number(scene, lv + 24u))));
+    const float u = FFMA(lane[32], p.x, FFMA(lane[40], p.y, FFMA(lane[48], p.z, lane[56])));
+    const float v = FFMA(lane[64], p.x, FFMA(lane[72], p.y, FFMA(lane[80], p.z, lane[88])));
     return u >= 0.0f && v >= 0.0f && u + v <= 1.0f ? t : U2BITS(0x7f800000u);
 }
 
 DEVICE Hit nearer(const Words scene, const u32 group, const Ray *const ray, Hit hit) {
-    const u32 place = scene[H_GROUPS] + group * GROUP_WORDS;
+    const Numbers lanes = (Numbers)(scene + scene[H_GROUPS] + group * GROUP_WORDS);
     for (u32 k = 0u; k < 8u; k++) {
-        const float t = triangle(scene, place + k, ray, hit.distance);
+        const float t = triangle(lanes + k, ray, hit.distance);
         if (t < hit.distance || (t == hit.distance && group * 8u + k < hit.slot)) {
             hit.distance = t;
             hit.slot = group * 8u + k;
@@ -387,9 +387,9 @@ DEVICE Hit nearer(const Words scene, const u32 group, const Ray *const ray, Hit 
 }
 
 DEVICE bool group_meets(const Words scene, const u32 group, const Ray *const ray, const float limit) {
-    const u32 place = scene[H_GROUPS] + group * GROUP_WORDS;
+    const Numbers lanes = (Numbers)(scene + scene[H_GROUPS] + group * GROUP_WORDS);
     for (u32 k = 0u; k < 8u; k++) {
-        if (triangle(scene, place + k, ray, limit) < limit) {
+        if (triangle(lanes + k, ray, limit) < limit) {
             return true;
         }
     }
@@ -417,13 +417,13 @@ DEVICE Hit nearest(const Words scene, const Ray *const ray, const float limit) {
         if (child & LEAF) {
             hit = nearer(scene, child & ~LEAF, ray, hit);
         } else {
-            const u32 node = scene[H_NODES] + child * NODE_WORDS;
-            u32 bits = boxes(scene, node, &slopes, hit.distance, enters);
+            const Words node = scene + scene[H_NODES] + child * NODE_WORDS;
+            u32 bits = boxes(node, &slopes, hit.distance, enters);
             const u32 bottom = height;
             while (bits != 0u) {
                 const u32 lane = FIRST_LANE(bits);
                 bits &= bits - 1u;
-                const u32 next = scene[node + NODE_CHILDREN + lane];
+                const u32 next = node[NODE_CHILDREN + lane];
                 if (next == NONE) {
                     continue;
                 }
@@ -460,10 +460,10 @@ DEVICE bool meets_any(const Words scene, const Ray *const ray, const float limit
                 return true;
             }
         } else {
-            const u32 node = scene[H_NODES] + child * NODE_WORDS;
-            u32 bits = boxes(scene, node, &slopes, limit, enters);
+            const Words node = scene + scene[H_NODES] + child * NODE_WORDS;
+            u32 bits = boxes(node, &slopes, limit, enters);
             while (bits != 0u) {
-                const u32 next = scene[node + NODE_CHILDREN + FIRST_LANE(bits)];
+                const u32 next = node[NODE_CHILDREN + FIRST_LANE(bits)];
                 bits &= bits - 1u;
                 if (next != NONE) {
                     children[height++] = next;

@@ -315,3 +315,73 @@ impl Scene {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rng::Sequence;
+    use super::super::{Aovs, Settings, build, render_element, samples};
+    use super::*;
+
+    fn blob() -> Vec<u8> {
+        build(&samples::every_feature()).expect("it can be built")
+    }
+
+    #[test]
+    fn the_same_model_makes_the_same_blob() {
+        assert_eq!(blob(), blob());
+    }
+
+    #[test]
+    fn what_is_no_scene_is_refused_by_name() {
+        let blob = blob();
+        assert_eq!(Scene::parse(&[]), Err(SceneError::Magic));
+        assert_eq!(Scene::parse(&blob[1..]), Err(SceneError::Magic));
+        assert!(matches!(Scene::parse(&blob[..blob.len() - 4]), Err(SceneError::Length { .. })));
+        assert!(matches!(Scene::parse(&blob[..blob.len() - 1]), Err(SceneError::Length { .. })));
+        let with = |place: usize, word: u32| {
+            let mut blob = blob.clone();
+            blob[place * 4..place * 4 + 4].copy_from_slice(&word.to_le_bytes());
+            Scene::parse(&blob)
+        };
+        let scene = Scene::parse(&blob).expect("a scene");
+        assert_eq!(with(header::VERSION, 2), Err(SceneError::Version(2)));
+        assert_eq!(with(header::TEXELS, u32::MAX), Err(SceneError::Section("texels")));
+        assert_eq!(with(scene.nodes + layout::NODE_CHILDREN, 0), Err(SceneError::Tree(0)));
+        assert!(matches!(with(scene.shades, 1_000), Err(SceneError::Range { what: "material of slot", at: 0, .. })));
+        assert!(matches!(with(header::APERTURE, f32::NAN.to_bits()), Err(SceneError::Range { .. })));
+    }
+
+    #[test]
+    fn damaged_blobs_are_refused_or_rendered_without_harm() {
+        let good = blob();
+        let settings = Settings::new([16, 16], 1, 1, 4, 0, Aovs::default()).expect("in range");
+        let mut rng = Sequence::new(41);
+        let (mut refused, mut rendered) = (0, 0);
+        for round in 0..600 {
+            let mut bytes = good.clone();
+            for _ in 0..1 + rng.word() % 4 {
+                // Half of the damage goes to the header, the tree and the first groups.
+                let reach = if round % 2 == 0 { bytes.len() } else { 4_000 };
+                let place = rng.word() as usize % (reach / 4) * 4;
+                let word = match rng.word() % 4 {
+                    0 => rng.word(),
+                    1 => u32::MAX - rng.word() % 3,
+                    2 => rng.word() % 64,
+                    _ => {
+                        u32::from_le_bytes(bytes[place..place + 4].try_into().expect("four bytes"))
+                            ^ 1 << (rng.word() % 32)
+                    }
+                };
+                bytes[place..place + 4].copy_from_slice(&word.to_le_bytes());
+            }
+            match Scene::parse(&bytes) {
+                Err(_) => refused += 1,
+                Ok(scene) => {
+                    rendered += 1;
+                    assert_eq!(render_element(&scene, &settings, 0).len(), settings.element_numbers());
+                }
+            }
+        }
+        assert!(refused > 50 && rendered > 50, "{refused} refused, {rendered} rendered");
+    }
+}
