@@ -113,7 +113,7 @@ typedef const GLOBAL float *Numbers;
 
 #define ROULETTE_DEPTH 3u
 #define PASSES_MAX 64u
-#define BLOCKS 3u
+#define SKY_BLOCK 0x40000000u
 #define PASS_BLOCK 0x80000000u
 #define CLEAR 0.08f
 #define FARTHEST 1048576.0f
@@ -319,7 +319,7 @@ DEVICE Met triangles(const Words g, const Ray *const ray, const float limit) {
 // The nearer of `hit` and what is met of a group.
 DEVICE Hit nearer(const Words scene, const u32 group, const Ray *const ray, const Hit hit) {
     const Met met = triangles(scene + scene[H_GROUPS] + group * GROUP_WORDS, ray, hit.distance);
-    if (!any(met.met)) {
+    if (lanes(met.met) == 0u) {
         return hit;
     }
     const Row t = select((Row)(LARGEST), met.distance, met.met);
@@ -334,7 +334,7 @@ DEVICE Hit nearer(const Words scene, const u32 group, const Ray *const ray, cons
 
 DEVICE bool group_meets(const Words scene, const u32 group, const Ray *const ray, const float limit) {
     const Met met = triangles(scene + scene[H_GROUPS] + group * GROUP_WORDS, ray, limit);
-    return any(met.met & (met.distance < limit));
+    return lanes(met.met & (met.distance < limit)) != 0u;
 }
 
 #define FIRST_LANE(bits) (31u - clz((bits) & (0u - (bits))))
@@ -419,24 +419,24 @@ DEVICE Hit nearest(const Words scene, const Ray *const ray, const float limit) {
         } else {
             const Words node = scene + scene[H_NODES] + child * NODE_WORDS;
             u32 bits = boxes(node, &slopes, hit.distance, enters);
-            const u32 bottom = height;
+            // The nearest child is next; the others wait.
+            u32 first = NONE;
+            float first_enter = LARGEST;
             while (bits != 0u) {
                 const u32 lane = FIRST_LANE(bits);
                 bits &= bits - 1u;
-                const u32 next = node[NODE_CHILDREN + lane];
-                if (next == NONE) {
-                    continue;
-                }
+                const u32 other = node[NODE_CHILDREN + lane];
                 const float enter = enters[lane];
-                u32 place = height;
-                while (place > bottom && entries[place - 1u] < enter) {
-                    children[place] = children[place - 1u];
-                    entries[place] = entries[place - 1u];
-                    place--;
-                }
-                children[place] = next;
-                entries[place] = enter;
-                height++;
+                const bool is_first = enter < first_enter;
+                children[height] = is_first ? first : other;
+                entries[height] = is_first ? first_enter : enter;
+                height += children[height] != NONE ? 1u : 0u;
+                first = is_first ? other : first;
+                first_enter = is_first ? enter : first_enter;
+            }
+            if (first != NONE) {
+                child = first;
+                continue;
             }
         }
         do {
@@ -977,7 +977,7 @@ DEVICE bool light_of(const Words scene, const V3 from, const Random random, cons
     }
     if (kind == E_SKY) {
         const u32 width = scene[H_SKY_WIDTH], height = scene[H_SKY_HEIGHT];
-        const Four further = block_of(random, block + 1u);
+        const Four further = block_of(random, SKY_BLOCK + block);
         const u32 texel = alias_of(scene, scene[H_SKY_TABLE], SKY_TABLE_WORDS, width * height, further.x, further.y);
         const u32 x = texel % width, y = texel / width;
         const float u = FDIV(U2F(x) + unit(further.z), U2F(width));
@@ -1146,11 +1146,11 @@ DEVICE Seen path(const Words scene, const u32 max_depth, const Random random, Ra
             return seen;
         }
         throughput = scaled(throughput, access);
-        const u32 block = 1u + (depth - 1u) * BLOCKS;
+        const u32 block = 2u * depth - 1u;
         if (scene[H_EMITTER_COUNT] > 0u) {
             seen.light = plus(seen.light, times(throughput, lit_by(scene, random, block, &s, lobes)));
         }
-        const Four words = block_of(random, block + 2u);
+        const Four words = block_of(random, block + 1u);
         Drawn drawn;
         if (!drawn_of(&s, lobes, unit(words.x), unit(words.y), unit(words.z), &drawn)) {
             return seen;

@@ -21,8 +21,9 @@ use super::trace::{Cost, Ray, meets_any, nearest};
 const ROULETTE_DEPTH: u32 = 3;
 /// Surfaces in a row that light goes straight through.
 const PASSES_MAX: u32 = 64;
-/// Blocks of random numbers: the first is the lens's; then each segment has so many; passes have their own.
-const BLOCKS: u32 = 3;
+/// Blocks of random numbers: 0 is the lens's, then each segment has one for the light that is looked for and one for the
+/// way on. Places in the sky and passes have blocks of their own.
+const SKY_BLOCK: u32 = 1 << 30;
 const PASS_BLOCK: u32 = 1 << 31;
 
 /// What one path saw.
@@ -188,12 +189,12 @@ fn path(scene: &Scene, settings: &Settings, random: Random, mut ray: Ray, cost: 
         }
         let Some(lobes) = Lobes::of(&surface) else { return seen };
         throughput = throughput * access;
-        let block = 1 + (depth - 1) * BLOCKS;
+        let block = 2 * depth - 1;
         if scene.emitter_count > 0 {
             let found = lit(scene, random, block, &surface, &lobes, cost);
             seen.light = seen.light + throughput * found;
         }
-        let [a, b, choice, survival] = random.block(block + 2);
+        let [a, b, choice, survival] = random.block(block + 1);
         let Some(drawn) = lobes.sample(&surface, [a, b, choice]) else { return seen };
         throughput = throughput * drawn.weight;
         if depth >= ROULETTE_DEPTH {
@@ -214,7 +215,9 @@ fn path(scene: &Scene, settings: &Settings, random: Random, mut ray: Ray, cost: 
 #[inline(always)]
 fn lit(scene: &Scene, random: Random, block: u32, surface: &Surface, lobes: &Lobes, cost: &mut Cost) -> V3 {
     let words = |block: u32| rng::pcg4d(random.pixel, random.sample, block, random.seed);
-    let Some(lit) = light::sample(scene, surface.position, words(block), || words(block + 1)) else { return V3::ZERO };
+    let Some(lit) = light::sample(scene, surface.position, words(block), || words(SKY_BLOCK + block)) else {
+        return V3::ZERO;
+    };
     let scattering = lobes.scattering(surface, lit.direction);
     let mut part = scattering.part * lit.radiance;
     if !(part.largest() > 0.0) {
