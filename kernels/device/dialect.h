@@ -117,3 +117,30 @@ typedef uint4 U32X4;
 #define TURN4_3(v) ((v).wxyz)
 #define NOT_UNROLLED
 #endif
+
+// Single precision. +, - and * are IEEE's on every device, and are never fused: OpenCL kernels say so below, CUDA's
+// compiler is given --fmad=false. Where fusing is wanted it is written FFMA. FDIV and FSQRT are correctly rounded: OpenCL's
+// compiler is given -cl-fp32-correctly-rounded-divide-sqrt. There are no others: no kernel uses the device's libm.
+// FFLOOR is exact. F2U: the integer part, for 0 <= x < 2^32. U2F: rounded to nearest.
+#ifdef __CUDACC__
+#define FFMA(a, b, c) __fmaf_rn((a), (b), (c))
+#define FDIV(a, b) __fdiv_rn((a), (b))
+#define FSQRT(x) __fsqrt_rn(x)
+#define FABS(x) fabsf(x)
+#define FFLOOR(x) floorf(x)
+#define F2U(x) __float2uint_rz(x)
+#define U2F(x) __uint2float_rn(x)
+#define U2BITS(x) __uint_as_float(x)
+#define MULHI(a, b) __umulhi((a), (b))
+#else
+#pragma OPENCL FP_CONTRACT OFF
+#define FFMA(a, b, c) fma((a), (b), (c))
+#define FDIV(a, b) ((a) / (b))
+#define FSQRT(x) sqrt(x)
+#define FABS(x) fabs(x)
+#define FFLOOR(x) floor(x)
+#define F2U(x) convert_uint_rtz(x)
+#define U2F(x) convert_float_rte(x)
+#define U2BITS(x) as_float(x)
+#define MULHI(a, b) mul_hi((u32)(a), (u32)(b))
+#endif

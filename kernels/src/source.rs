@@ -36,6 +36,10 @@ pub const SCRYPT: Source = Source {
     text: concat!(include_str!("../device/dialect.h"), include_str!("../device/scrypt.cl")),
 };
 
+/// The path tracer. `VEC` is 8 for CPUs and 1 for GPUs; its arguments and results are described where it begins.
+pub const RENDER: Source =
+    Source { entry: "render", text: concat!(include_str!("../device/dialect.h"), include_str!("../device/render.cl")) };
+
 /// A kernel as code of CUDA's virtual machine, which the driver compiles for its card.
 #[derive(Clone, Copy, Debug)]
 pub struct Ptx {

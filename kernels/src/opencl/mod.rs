@@ -7,6 +7,7 @@
 mod device;
 mod kernel;
 pub mod loader;
+pub mod render;
 mod shape;
 mod traits;
 
