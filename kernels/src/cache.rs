@@ -39,6 +39,12 @@ impl Cache {
         Self { directory: own.or_else(|| Some(shared()?.join("lode"))) }
     }
 
+    /// Whether there is a place for entries.
+    #[must_use]
+    pub const fn is_some(&self) -> bool {
+        self.directory.is_some()
+    }
+
     /// The entry that follows from `key`, if it is there and whole.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Vec<u8>> {

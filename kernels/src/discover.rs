@@ -92,7 +92,7 @@ impl Candidate {
         }
     }
 
-    /// Opens the device, which may take seconds when its driver compiles a kernel for the first time.
+    /// Opens the device. Its kernels are made when they are first needed, see [`Device::prepare`].
     ///
     /// # Errors
     /// When its driver refuses.
@@ -172,7 +172,7 @@ fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
-/// Finds and opens the devices selected, each card once: CUDA before OpenCL, which gets a card that CUDA cannot open. No
+/// Finds and opens the devices selected, each card once: CUDA before OpenCL, which gets a card that CUDA cannot use. No
 /// selector at all means [`Selector::All`]. Of the devices that share the host's cores, `all` takes the one that is the
 /// fastest at `algorithm`.
 ///
@@ -198,10 +198,14 @@ pub fn discover(selectors: &[Selector], algorithm: Algorithm, options: &OpenOpti
         match choice {
             Choice::Unselected => {}
             Choice::Wanted => {
-                discovery.devices.push(candidate.open(options)?);
-                cards.take(&info);
+                let mut device = candidate.open(options)?;
+                // A card that cannot run the kernel is left to the other backend; why is told when it shows that it cannot.
+                if device.prepare(algorithm).is_ok() {
+                    cards.take(&info);
+                }
+                discovery.devices.push(device);
             }
-            Choice::Welcome | Choice::Contestant => match candidate.open(options) {
+            Choice::Welcome | Choice::Contestant => match open_ready(candidate, algorithm, options) {
                 Ok(device) if choice == Choice::Welcome => {
                     discovery.devices.push(device);
                     cards.take(&info);
@@ -214,6 +218,17 @@ pub fn discover(selectors: &[Selector], algorithm: Algorithm, options: &OpenOpti
     let passed_over = &mut discovery.passed_over;
     discovery.devices.extend(fastest(contestants, algorithm, passed_over));
     Ok(discovery)
+}
+
+/// Opens a device and sees that it has the algorithm's kernel, so that a contest measures the kernel alone.
+fn open_ready(
+    candidate: Candidate,
+    algorithm: Algorithm,
+    options: &OpenOptions,
+) -> Result<Box<dyn Device>, DeviceError> {
+    let mut device = candidate.open(options)?;
+    device.prepare(algorithm)?;
+    Ok(device)
 }
 
 /// The cards in use, by their place on the PCI bus, with the id of the device that uses each.

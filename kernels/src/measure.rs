@@ -44,7 +44,7 @@ impl fmt::Display for HashRate {
 pub fn rate(device: &mut dyn Device, algorithm: Algorithm, length: Duration) -> Result<HashRate, DeviceError> {
     // A target that no hash meets.
     let scan = Scan::new(algorithm, &[0x5a; 80], [0; 32]);
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(algorithm);
     let mut hits = Vec::new();
     let mut next = Nonces::ALL;
     let mut started = None;
@@ -82,17 +82,19 @@ impl Pace {
     /// What a slice takes at most, once settled.
     pub const SLICE_MAX: Duration = Duration::from_millis(200);
 
-    /// The first slice: little work even for one slow core.
-    const COUNT_FIRST: u64 = 1 << 12;
-    const COUNT_MIN: u64 = 1 << 8;
+    const COUNT_MIN: u64 = 1 << 4;
     const COUNT_MAX: u64 = 1 << 32;
     /// Growth at one step: a first measure is mostly overhead, and must not be trusted too far.
     const GROWTH_MAX: u64 = 16;
 
-    /// For a device of which nothing is known.
+    /// For a device of which nothing is known: the first slice is little work even for one slow core.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { count: Self::COUNT_FIRST, settled: false }
+    pub const fn new(algorithm: Algorithm) -> Self {
+        let count = match algorithm {
+            Algorithm::Sha256d => 1 << 12,
+            Algorithm::Scrypt => 1 << 6,
+        };
+        Self { count, settled: false }
     }
 
     /// How many nonces the next slice should have.
@@ -125,19 +127,13 @@ impl Pace {
     }
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Runs a pace against a device of this rate whose launches cost `overhead`; answers the slices' lengths.
     fn slices(per_second: u64, overhead: Duration, steps: usize) -> Vec<Duration> {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(Algorithm::Sha256d);
         let mut lengths = Vec::new();
         for _ in 0..steps {
             let count = pace.next_count();
@@ -163,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_device_faster_than_all_nonces_gets_them_all() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(Algorithm::Sha256d);
         for _ in 0..10 {
             pace.record(pace.next_count(), Duration::from_millis(1));
         }
@@ -173,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_device_that_slows_down_gets_less_at_once() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(Algorithm::Sha256d);
         for _ in 0..10 {
             pace.record(pace.next_count(), Duration::from_nanos(pace.next_count() / 10));
         }

@@ -9,10 +9,18 @@ pub(crate) const FOUND_WORDS: usize = 1 + FOUND_MAX as usize;
 /// Launches in flight: the device works on one while the host reads the other.
 pub(crate) const SLOTS: usize = 2;
 
+/// A device reported more than it was given to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the device reports {reported} of {tried} nonces: it does not compute what it is given")]
+pub(crate) struct Unsound {
+    reported: u32,
+    tried: u64,
+}
+
 /// A driver's part of a search.
 pub(crate) trait Launcher {
     /// What the driver fails with.
-    type Error;
+    type Error: From<Unsound>;
 
     /// Nonces that one launch tries at most.
     fn launch_max(&self) -> u64;
@@ -33,7 +41,7 @@ pub(crate) trait Launcher {
 /// Appends to `candidates`, in order, everything that the device reports of the range, however much it is.
 ///
 /// # Errors
-/// When the device fails. Nothing is in flight then that this search could wait for.
+/// When the device fails, or reports what cannot be. Launches may still be in flight then.
 pub(crate) fn search<L: Launcher>(launcher: &mut L, nonces: Nonces, candidates: &mut Vec<u32>) -> Result<(), L::Error> {
     // Ranges to do, the next one last. Halving a range adds at most one for each halving.
     let longest = nonces.count().div_ceil(SLOTS as u64).clamp(1, launcher.launch_max());
@@ -55,6 +63,9 @@ pub(crate) fn search<L: Launcher>(launcher: &mut L, nonces: Nonces, candidates: 
         let Some((slot, range)) = first else { break };
         running[slot] = None;
         let [count, found @ ..] = launcher.finish(slot)?;
+        if u64::from(*count) > range.count() {
+            return Err(Unsound { reported: *count, tried: range.count() }.into());
+        }
         match found.get(..*count as usize) {
             Some(found) => candidates.extend_from_slice(found),
             None => {
@@ -100,16 +111,18 @@ mod tests {
         words: Box<[u32; FOUND_WORDS]>,
         launches: usize,
         overlapped: bool,
+        /// What it reports as its count, whatever it finds.
+        garbage: Option<u32>,
     }
 
     impl Launcher for Played {
-        type Error = ();
+        type Error = Unsound;
 
         fn launch_max(&self) -> u64 {
             self.launch_max
         }
 
-        fn start(&mut self, slot: usize, nonces: Nonces) -> Result<(), ()> {
+        fn start(&mut self, slot: usize, nonces: Nonces) -> Result<(), Unsound> {
             assert!(!nonces.is_empty() && nonces.count() <= self.launch_max, "{nonces:?}");
             assert!(self.slots[slot].replace(nonces).is_none(), "slot {slot} is busy");
             self.launches += 1;
@@ -117,11 +130,11 @@ mod tests {
             Ok(())
         }
 
-        fn finish(&mut self, slot: usize) -> Result<&[u32; FOUND_WORDS], ()> {
+        fn finish(&mut self, slot: usize) -> Result<&[u32; FOUND_WORDS], Unsound> {
             let nonces = self.slots[slot].take().expect("a launch in the slot");
             let found: Vec<u32> = nonces.iter().filter(|nonce| nonce.is_multiple_of(self.step)).collect();
             self.words.fill(0xa5a5_a5a5);
-            self.words[0] = u32::try_from(found.len()).unwrap();
+            self.words[0] = self.garbage.unwrap_or(u32::try_from(found.len()).unwrap());
             // As a device does: in any order, and only as many as fit.
             for (word, nonce) in self.words[1..].iter_mut().zip(found.into_iter().rev()) {
                 *word = nonce;
@@ -132,7 +145,7 @@ mod tests {
 
     fn played(step: u32, launch_max: u64) -> Played {
         let words = Box::new([0; FOUND_WORDS]);
-        Played { step, launch_max, slots: [None; SLOTS], words, launches: 0, overlapped: false }
+        Played { step, launch_max, slots: [None; SLOTS], words, launches: 0, overlapped: false, garbage: None }
     }
 
     #[test]
@@ -148,6 +161,15 @@ mod tests {
                 assert_eq!(device.overlapped, count >= 2, "two launches in flight wherever there is work for two");
                 assert!(device.slots.iter().all(Option::is_none));
             }
+        }
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_ends_the_search() {
+        for (count, garbage) in [(1, 2), (1, u32::MAX), (5000, u32::MAX)] {
+            let mut device = Played { garbage: Some(garbage), ..played(1, 1 << 30) };
+            let error = search(&mut device, Nonces::new(0, count).unwrap(), &mut Vec::new()).unwrap_err();
+            assert_eq!(error, Unsound { reported: garbage, tried: count.div_ceil(2) });
         }
     }
 

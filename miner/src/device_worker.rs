@@ -72,11 +72,14 @@ impl DeviceWorker {
     }
 
     fn work(&mut self) -> Result<(), String> {
+        if self.gate.pass(Duration::ZERO).is_err() {
+            return Ok(());
+        }
         self_test(self.device.as_mut(), self.algorithm).map_err(|error| error.to_string())?;
         if self.send(Found::Ready(self.number)).is_err() {
             return Ok(());
         }
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(self.algorithm);
         let mut rest = Duration::ZERO;
         let mut seen = None;
         loop {

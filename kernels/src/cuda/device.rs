@@ -53,7 +53,11 @@ impl Cuda {
 
     fn load(&mut self, algorithm: Algorithm) -> Result<(), Fault> {
         let (found, options) = (self.found.clone(), self.options.clone());
-        self.session()?.load(algorithm, &found, &options)
+        self.session()?.load(algorithm, &found, &options)?;
+        if self.options.cache.is_some() {
+            self.options.tune = false; // once a run; a new context takes what was kept
+        }
+        Ok(())
     }
 
     fn scan_once(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), Fault> {
@@ -155,6 +159,8 @@ impl Session {
         }
         let mut candidates = Loaded::candidates(&self.context, found, options, algorithm, memory_bytes)?;
         let shape = self.tune(&candidates, &found.info.id())?;
+        // The hungriest shape that was tried may want more than the one that is kept.
+        self.slots.iter_mut().for_each(Slot::release_scratch);
         options.cache.put(&key, &serde_json::to_vec(&shape).expect("a shape is plain data"));
         candidates.retain(|kernel| kernel.shape == shape);
         self.kernels.extend(candidates.pop());

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::time::Duration;
 
+use crate::search::Unsound;
 use cudarc::driver::DriverError;
 use cudarc::driver::sys::CUresult;
 
@@ -38,6 +39,9 @@ pub(super) enum Fault {
         /// How it failed then.
         again: Box<Self>,
     },
+    /// It reports what cannot be.
+    #[error(transparent)]
+    Unsound(#[from] Unsound),
     /// There is no kernel that runs on it.
     #[error("{0}")]
     Kernel(String),

@@ -31,9 +31,11 @@ impl Loaded {
         (algorithm, shape): (Algorithm, Shape),
         memory_bytes: u64,
     ) -> Result<Option<Self>, Fault> {
-        let Some(shape) = shape.within(memory_bytes) else { return Ok(None) };
+        let Some(shape) = shape.possible(algorithm).and_then(|shape| shape.within(memory_bytes)) else {
+            return Ok(None);
+        };
         let function = image::load(context, found, options, algorithm, &shape.defines())?;
-        Ok(shape.suits(algorithm, &function).then_some(Self { algorithm, function, shape }))
+        Ok(shape.suits(&function).then_some(Self { algorithm, function, shape }))
     }
 
     /// The kernel in every shape that may be the best.

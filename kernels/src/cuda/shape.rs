@@ -112,10 +112,18 @@ impl Shape {
         (self.threads_max > 0).then_some(self)
     }
 
-    /// Whether launches of this shape can run, whatever a cache says.
-    pub(super) fn suits(self, algorithm: Algorithm, function: &CudaFunction) -> bool {
-        Variant::all(algorithm).contains(&self.variant)
-            && block_max(function).is_ok_and(|limit| (1..=limit).contains(&self.block))
+    /// This shape, if tuning can have found it, whatever a cache says.
+    pub(super) fn possible(self, algorithm: Algorithm) -> Option<Self> {
+        let threads = match self.variant {
+            Variant::Steps(_) => self.threads_max == u32::MAX,
+            Variant::Gap(_) => self.threads_max > 0,
+        };
+        (self.block > 0 && threads && Variant::all(algorithm).contains(&self.variant)).then_some(self)
+    }
+
+    /// Whether the compiled kernel runs in blocks of this size.
+    pub(super) fn suits(self, function: &CudaFunction) -> bool {
+        block_max(function).is_ok_and(|limit| self.block <= limit)
     }
 
     /// Blocks, and threads of a block, that try `count` nonces.
@@ -187,6 +195,24 @@ mod tests {
             if let Some((_, words)) = fitted.and_then(|shape| shape.scratch_words(1)) {
                 assert!(u128::from(words) * 4 * 2 <= u128::from(memory));
             }
+        }
+    }
+
+    #[test]
+    fn what_tuning_cannot_have_found_is_not_taken_from_a_cache() {
+        let steps = Shape { variant: Variant::Steps(STEPS), block: 128, threads_max: u32::MAX };
+        assert_eq!(steps.possible(Algorithm::Sha256d), Some(steps));
+        assert_eq!(scrypt(2, 64).possible(Algorithm::Scrypt), Some(scrypt(2, 64)));
+        for (shape, algorithm) in [
+            (Shape { block: 0, ..steps }, Algorithm::Sha256d),
+            (Shape { threads_max: 256, ..steps }, Algorithm::Sha256d),
+            (Shape { variant: Variant::Steps(0), ..steps }, Algorithm::Sha256d),
+            (steps, Algorithm::Scrypt),
+            (scrypt(0, 64), Algorithm::Scrypt),
+            (scrypt(8, 64), Algorithm::Scrypt),
+            (scrypt(1, 0), Algorithm::Scrypt),
+        ] {
+            assert_eq!(shape.possible(algorithm), None, "{shape:?}");
         }
     }
 

@@ -111,6 +111,11 @@ impl Slot {
         Ok(())
     }
 
+    /// Gives scratch memory back.
+    pub(super) fn release_scratch(&mut self) {
+        self.scratch = None;
+    }
+
     /// Waits for all that was queued, asleep and not for ever.
     ///
     /// # Errors

@@ -22,13 +22,15 @@ pub struct OpenCl {
     handles: Handles,
     options: OpenOptions,
     loaded: Vec<(Algorithm, Loaded)>,
+    /// How the kernels that were needed so far are shaped, in whatever context.
+    shapes: Vec<(Algorithm, Shape)>,
     errors: u64,
 }
 
 impl OpenCl {
     pub(super) fn open(found: Found, options: OpenOptions) -> Result<Self> {
         let handles = Handles::new(&found, options.memory_max)?;
-        Ok(Self { found, handles, options, loaded: Vec::new(), errors: 0 })
+        Ok(Self { found, handles, options, loaded: Vec::new(), shapes: Vec::new(), errors: 0 })
     }
 
     fn load(&mut self, algorithm: Algorithm) -> Result<&mut Loaded> {
@@ -38,6 +40,8 @@ impl OpenCl {
                 let _setup = one_at_a_time();
                 let shape = self.shape(algorithm)?;
                 let kernel = Loaded::new(&self.handles, algorithm, shape, &self.options)?;
+                self.shapes.retain(|(of, _)| *of != algorithm);
+                self.shapes.push((algorithm, shape));
                 self.loaded.push((algorithm, kernel));
                 self.loaded.len() - 1
             }
@@ -45,15 +49,20 @@ impl OpenCl {
         Ok(&mut self.loaded[index].1)
     }
 
-    /// The shape that suits the device best: as tuned now, as tuned at an earlier start, or as its kind usually likes it.
+    /// The shape that suits the device best: as tuned in this run, now or at an earlier start, or as its kind usually
+    /// likes it.
     fn shape(&self, algorithm: Algorithm) -> Result<Shape> {
+        if let Some((_, shape)) = self.shapes.iter().find(|(of, _)| *of == algorithm) {
+            return Ok(*shape);
+        }
         let Handles { info, traits, .. } = &self.handles;
         let source = (self.options.sources)(algorithm);
         let limit = format!("{:?}", self.options.memory_max);
         let key = Key::new("opencl-shape").with(source.text).with(&info.name).with(&info.driver).with(limit);
         if !self.options.tune {
             let kept = self.options.cache.get(&key).and_then(|kept| serde_json::from_slice(&kept).ok());
-            if let Some(shape) = kept {
+            // A shape of a card with other memory, or of another version, is found anew.
+            if let Some(shape) = kept.filter(|shape| Shape::candidates(algorithm, traits).contains(shape)) {
                 return Ok(shape);
             }
             // Compilers for CPUs take seconds for each shape, and the width of the CPU's registers says enough.

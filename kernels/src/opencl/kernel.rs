@@ -40,6 +40,18 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Compiles the algorithm's kernel for `shape`, or takes it from the cache, and makes its buffers.
     pub(super) fn new(handles: &Handles, algorithm: Algorithm, shape: Shape, options: &OpenOptions) -> Result<Self> {
+        match Self::with_cache(handles, algorithm, shape, options) {
+            // What a cache kept may build and yet not run; the source has the last word.
+            Err(error) if options.cache.is_some() => {
+                tracing::debug!("{}: {}; once more from the source", handles.info.id(), super::one_line(&error));
+                let options = OpenOptions { cache: Cache::none(), ..options.clone() };
+                Self::with_cache(handles, algorithm, shape, &options)
+            }
+            made => made,
+        }
+    }
+
+    fn with_cache(handles: &Handles, algorithm: Algorithm, shape: Shape, options: &OpenOptions) -> Result<Self> {
         let (source, cache) = ((options.sources)(algorithm), &options.cache);
         let (program, fresh) = program(handles, source, &shape.defines(), cache)?;
         let kernel = core::create_kernel(&program, source.entry)?;
@@ -48,7 +60,7 @@ impl Loaded {
             KernelWorkGroupInfoResult::WorkGroupSize(items) => shape.group.min(items.max(1)),
             _ => 1,
         };
-        let scratch = match shape.scratch_words() {
+        let scratch = match shape.scratch_words(group) {
             0 => None,
             words => Some(buffer(handles, words)?),
         };
@@ -147,8 +159,12 @@ impl Launcher for Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // A failed device cannot finish, and there is nobody left to tell.
-        core::finish(&self.handles.queue).ok();
+        if core::finish(&self.handles.queue).is_err() {
+            // A failed device may still write where its launches were to report, so that memory is never given back.
+            for slot in &mut self.slots {
+                Box::leak(std::mem::replace(&mut slot.words, Box::new([0; FOUND_WORDS])));
+            }
+        }
     }
 }
 

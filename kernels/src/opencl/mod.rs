@@ -19,6 +19,7 @@ use ocl::core::{self, DeviceId, DeviceInfo as Ask, DeviceInfoResult as Answer, P
 pub use self::device::OpenCl;
 use self::traits::Traits;
 use crate::backend::{Backend, DeviceError, DeviceInfo, OpenOptions};
+use crate::search::Unsound;
 
 /// What the platforms answer when there is none.
 const PLATFORM_NOT_FOUND: i32 = -1001;
@@ -132,6 +133,12 @@ fn describe(index: u32, platform: PlatformId, device: DeviceId) -> DeviceInfo {
         driver: format!("{} {}", platform.trim(), text(Ask::DriverVersion, "?").trim()),
         is_cpu: traits.is_cpu,
         pci: traits::pci(device),
+    }
+}
+
+impl From<Unsound> for ocl::Error {
+    fn from(unsound: Unsound) -> Self {
+        unsound.to_string().into()
     }
 }
 

@@ -116,12 +116,17 @@ impl Shape {
     /// Work items of a launch over `count` nonces, in whole groups of `group` items.
     pub(super) fn items(self, count: u64, group: usize) -> usize {
         let items = usize::try_from(count.div_ceil(self.nonces_per_item())).expect("a launch's items are addressable");
-        items.min(self.scrypt.map_or(usize::MAX, |scrypt| scrypt.items)).next_multiple_of(group)
+        items.next_multiple_of(group).min(self.items_max(group))
     }
 
-    /// Words of scratch memory that all items of a launch need together.
-    pub(super) fn scratch_words(self) -> usize {
-        self.scrypt.map_or(0, |shape| scratch::words(u64::from(shape.hashes()), shape.gap) * shape.items)
+    /// Work items of the longest launch, in whole groups of `group`, which may be fewer than the shape's own.
+    fn items_max(self, group: usize) -> usize {
+        self.scrypt.map_or(usize::MAX, |scrypt| (scrypt.items / group).max(1) * group)
+    }
+
+    /// Words of scratch memory that all items of a launch need together, in groups of `group`.
+    pub(super) fn scratch_words(self, group: usize) -> usize {
+        self.scrypt.map_or(0, |shape| scratch::words(u64::from(shape.hashes()), shape.gap) * self.items_max(group))
     }
 }
 
@@ -144,5 +149,46 @@ const fn lanes(native_width: u32) -> u32 {
         4.. => 4,
         2.. => 2,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traits(is_cpu: bool) -> Traits {
+        let (buffer_bytes_max, memory_bytes) = (2 << 30, 8 << 30);
+        Traits { is_cpu, native_width: 8, compute_units: 20, buffer_bytes_max, memory_bytes }
+    }
+
+    /// Whatever group the compiled kernel allows, no launch has more items than its scratch memory is for.
+    #[test]
+    fn no_launch_outgrows_its_scratch_memory() {
+        for is_cpu in [false, true] {
+            for shape in Shape::candidates(Algorithm::Scrypt, &traits(is_cpu)) {
+                let of_an_item = shape.scrypt.map(|scrypt| scratch::words(u64::from(scrypt.hashes()), scrypt.gap));
+                for group in [1, 3, 32, 96, shape.group].into_iter().filter(|group| *group <= shape.group) {
+                    let words = shape.scratch_words(group);
+                    for count in [1, 95, 129, 100_000, 1 << 30] {
+                        let items = shape.items(count, group);
+                        assert!(
+                            items > 0 && items.is_multiple_of(group),
+                            "{shape}: {items} items in groups of {group}"
+                        );
+                        assert!(items * of_an_item.unwrap() <= words, "{shape}: {items} items, {words} words");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_nonce_of_a_sha256d_launch_has_a_lane() {
+        for shape in Shape::candidates(Algorithm::Sha256d, &traits(false)) {
+            for count in [1, 7, 8, 9, 1000, 1 << 30] {
+                assert!(shape.items(count, shape.group) as u64 * shape.nonces_per_item() >= count, "{shape}");
+            }
+            assert_eq!(shape.scratch_words(shape.group), 0);
+        }
     }
 }

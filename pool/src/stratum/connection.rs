@@ -284,7 +284,7 @@ impl Connection {
     }
 
     fn judge(&mut self, id: Id, claim: Box<Claim>) {
-        let (shared, address, turn) = (self.shared.clone(), self.peer.ip(), self.turn.clone());
+        let (shared, address, turn) = (self.shared.clone(), self.peer.ip(), self.turn.queue());
         let (user, header) = (claim.user().clone(), Some(*claim.header()));
         let outcome = tokio::spawn(async move {
             // What an address has in line when it is banned costs no more hashes.
@@ -296,7 +296,9 @@ impl Connection {
                     shared.bans.offence(address, Offence::WorthlessShare, shared.clock.now());
                     Outcome::Refused(rejection)
                 }
-                None => Outcome::Refused(Rejection::Other("not judged: the address is banned".into())),
+                None => Outcome::Refused(Rejection::Other(
+                    "not judged: the address is banned, or its connection ended".into(),
+                )),
             }
         });
         self.owe(OwedShare { id, user, header, since: Instant::now(), outcome });

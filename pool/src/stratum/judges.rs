@@ -14,9 +14,28 @@ pub struct Judges {
     places: Semaphore,
 }
 
-/// A connection's turn among its own shares, which are judged in their order.
-#[derive(Debug, Clone)]
+/// A connection's turn among its own shares, which are judged in their order, until the connection ends: what it has
+/// in line then is not judged, so that nobody can leave work behind.
+#[derive(Debug)]
 pub struct Turn(Arc<Semaphore>);
+
+/// A place in a connection's line.
+#[derive(Debug)]
+pub struct Place(Arc<Semaphore>);
+
+impl Turn {
+    /// The end of the line.
+    #[must_use]
+    pub fn queue(&self) -> Place {
+        Place(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
 
 impl Default for Turn {
     fn default() -> Turn {
@@ -39,11 +58,12 @@ impl Judges {
         Judges { places: Semaphore::new(places.max(1)) }
     }
 
-    /// Judges a share once it is its turn; `None` where by then it is no longer `wanted`.
-    pub async fn judge(&self, turn: &Turn, claim: Claim, wanted: impl FnOnce() -> bool) -> Option<Verdict> {
-        let _turn = turn.0.acquire().await.ok()?;
+    /// Judges a share once it is its turn; `None` where by then its connection has ended or it is no longer
+    /// `wanted`.
+    pub async fn judge(&self, place: &Place, claim: Claim, wanted: impl FnOnce() -> bool) -> Option<Verdict> {
+        let _turn = place.0.acquire().await.ok()?;
         let _place = self.places.acquire().await.ok()?;
-        if !wanted() {
+        if place.0.is_closed() || !wanted() {
             return None;
         }
         tokio::task::spawn_blocking(move || claim.judge()).await.ok()

@@ -2,8 +2,9 @@
 
 use thiserror::Error;
 
-use super::grid::{BLOCK, Grid};
-use super::spec::{Layers, Spec};
+use super::grid::Grid;
+use super::settings::{Aovs, BLOCK};
+use super::spec::Spec;
 
 /// A frame in linear light.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +14,7 @@ pub struct Frame {
     /// Rows.
     pub height: u32,
     /// What each pixel has beside its colour.
-    pub layers: Layers,
+    pub layers: Aovs,
     /// The pixels, row by row; of each the mean red, green, blue, then the layers' numbers in their order.
     pub values: Vec<f32>,
     /// Samples that each block has, row by row.
@@ -40,23 +41,9 @@ pub enum AssembleError<E> {
     Read(E),
 }
 
-impl Layers {
-    /// Numbers of a pixel, colour included.
-    pub fn channels(self) -> usize {
-        3 + 3 * usize::from(self.albedo) + 3 * usize::from(self.normal) + usize::from(self.depth)
-    }
-
-    /// Where the layers' numbers begin within a pixel: albedo, normal, depth.
-    pub fn offsets(self) -> [Option<usize>; 3] {
-        let normal = 3 + 3 * usize::from(self.albedo);
-        let depth = normal + 3 * usize::from(self.normal);
-        [self.albedo.then_some(3), self.normal.then_some(normal), self.depth.then_some(depth)]
-    }
-}
-
 /// Bytes of an element's result: for each pixel of the block, row by row, the sums over the samples of each channel as
 /// little-endian singles. Pixels beyond the picture's edge are there too, and ignored.
-pub fn element_bytes(layers: Layers) -> usize {
+pub fn element_bytes(layers: Aovs) -> usize {
     4 * (BLOCK * BLOCK) as usize * layers.channels()
 }
 

@@ -112,14 +112,14 @@ fn likeness(a: &Guide, b: &Guide, apart: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spec::Layers;
+    use super::super::settings::Aovs;
     use super::*;
 
     const SIZE: u32 = 64;
 
     /// Two walls that meet in the middle, lit differently, with noise.
     fn walls(noise: f32) -> Frame {
-        let layers = Layers { albedo: true, normal: true, depth: true };
+        let layers = Aovs { albedo: true, normal: true, depth: true };
         let mut values = Vec::new();
         let mut state = 1_u32;
         for place in 0..SIZE * SIZE {

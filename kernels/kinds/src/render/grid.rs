@@ -7,10 +7,9 @@
 
 use std::ops::Range;
 
+use super::settings::BLOCK;
 use super::spec::Spec;
 
-/// Pixels along a block's side.
-pub const BLOCK: u32 = 16;
 /// Samples of a pixel in one element at most.
 pub const PASS_SAMPLES: u32 = 64;
 

@@ -165,7 +165,7 @@ mod tests {
 
     use super::super::assemble::assemble;
     use super::super::assemble::tests::{block, spec};
-    use super::super::spec::Layers;
+    use super::super::settings::Aovs;
     use super::*;
 
     fn frame(width: u32, height: u32) -> (Spec, Frame) {
@@ -202,12 +202,12 @@ mod tests {
     fn exr_holds_light_and_layers() {
         use exr::prelude::{ReadChannels as _, ReadLayers as _, read};
         let (spec, mut frame) = frame(20, 17);
-        let layers = Layers { albedo: true, normal: true, depth: true };
+        let layers = Aovs { albedo: true, normal: true, depth: true };
         let pixel = [70_000.0, 0.5, 0.1, 0.2, 0.3, 0.4, 0.0, -1.0, 0.0, 123_456.0];
         frame.values = pixel.repeat(20 * 17);
         frame.layers = layers;
         for (output, red) in [(Output::ExrHalf, 65_504.0), (Output::ExrFloat, 70_000.0)] {
-            let spec = Spec { output, aovs: Layers { albedo: false, ..layers }, ..spec.clone() };
+            let spec = Spec { output, aovs: Aovs { albedo: false, ..layers }, ..spec.clone() };
             let bytes = file(&frame, &spec).expect("an EXR");
             assert_eq!(bytes, file(&frame, &spec).expect("an EXR"));
             let image = read().no_deep_data().largest_resolution_level().all_channels().first_valid_layer();

@@ -24,6 +24,14 @@ impl Aovs {
         3 + if self.albedo { 3 } else { 0 } + if self.normal { 3 } else { 0 } + if self.depth { 1 } else { 0 }
     }
 
+    /// Where the further pictures' numbers begin within a pixel: albedo, normal, depth.
+    #[must_use]
+    pub fn offsets(self) -> [Option<usize>; 3] {
+        let normal = 3 + 3 * usize::from(self.albedo);
+        let depth = normal + 3 * usize::from(self.normal);
+        [self.albedo.then_some(3), self.normal.then_some(normal), self.depth.then_some(depth)]
+    }
+
     const fn bits(self) -> u32 {
         self.albedo as u32 | (self.normal as u32) << 1 | (self.depth as u32) << 2
     }

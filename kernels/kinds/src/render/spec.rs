@@ -10,6 +10,7 @@ pub use fields::FieldError;
 use fields::{Fields, error, vector, word};
 
 use super::grid::Grid;
+use super::settings::Aovs;
 
 /// Pixels along a side of the picture.
 pub const SIDE_MAX: u32 = 8192;
@@ -51,8 +52,8 @@ pub struct Spec {
     pub focus: Option<f32>,
     /// Whether the assembled picture is denoised.
     pub denoise: bool,
-    /// Layers of the result beside the picture.
-    pub aovs: Layers,
+    /// Pictures of the result beside the picture.
+    pub aovs: Aovs,
     /// Another seed gives other noise.
     pub seed: u32,
     /// The file that is wanted.
@@ -103,17 +104,6 @@ pub enum EnvironmentChoice {
         /// Multiplies its radiance.
         strength: f32,
     },
-}
-
-/// What is known of a pixel beside its colour, at the first surface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Layers {
-    /// The surface's own colour.
-    pub albedo: bool,
-    /// The shading normal in world space.
-    pub normal: bool,
-    /// The distance along the camera's axis in metres.
-    pub depth: bool,
 }
 
 /// The file that is wanted.
@@ -185,7 +175,7 @@ impl Spec {
         if pixels > PIXELS_MAX {
             wrong("width", format!("{pixels} pixels"), format!("at most {PIXELS_MAX} pixels"));
         }
-        if spec.aovs != Layers::default() && matches!(spec.output, Output::Png8 | Output::Png16) {
+        if spec.aovs != Aovs::default() && matches!(spec.output, Output::Png8 | Output::Png16) {
             wrong("aovs", "layers with output \"png\"".to_owned(), "layers with output \"exr\" only".to_owned());
         }
         let elements = Grid::of(&spec).elements();
@@ -197,9 +187,9 @@ impl Spec {
     }
 
     /// The layers that workers have to compute: those asked for, and those that guide the denoiser.
-    pub fn layers(&self) -> Layers {
-        let Layers { albedo, normal, depth } = self.aovs;
-        Layers { albedo: albedo || self.denoise, normal: normal || self.denoise, depth: depth || self.denoise }
+    pub fn layers(&self) -> Aovs {
+        let Aovs { albedo, normal, depth } = self.aovs;
+        Aovs { albedo: albedo || self.denoise, normal: normal || self.denoise, depth: depth || self.denoise }
     }
 
     /// The seed of a frame's noise, so that no two frames have the same.
@@ -241,8 +231,8 @@ fn fps(value: &Value) -> Option<f64> {
     value.as_f64().filter(|fps| (0.001..=1000.0).contains(fps))
 }
 
-fn layers(value: &Value) -> Option<Layers> {
-    let mut layers = Layers::default();
+fn layers(value: &Value) -> Option<Aovs> {
+    let mut layers = Aovs::default();
     for name in value.as_array()? {
         let layer = match name.as_str()? {
             "albedo" => &mut layers.albedo,

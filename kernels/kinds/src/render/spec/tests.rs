@@ -40,8 +40,8 @@ fn every_field_is_read() {
     let environment = EnvironmentChoice::Picture { digest: [0xCD; 32], rotation: 90.0, strength: 2.0 };
     assert_eq!(spec.environment, environment);
     assert_eq!((spec.aperture, spec.focus), (0.1, Some(4.0)));
-    assert_eq!(spec.aovs, Layers { albedo: true, normal: false, depth: true });
-    assert_eq!(spec.layers(), Layers { albedo: true, normal: true, depth: true });
+    assert_eq!(spec.aovs, Aovs { albedo: true, normal: false, depth: true });
+    assert_eq!(spec.layers(), Aovs { albedo: true, normal: true, depth: true });
     assert_eq!((spec.output, spec.tone, spec.exposure), (Output::ExrFloat, Tone::Filmic, -1.0));
     assert_eq!(spec.time(15), 0.5);
 }
