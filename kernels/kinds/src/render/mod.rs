@@ -4,6 +4,7 @@ pub mod model;
 
 mod build;
 mod bvh;
+mod fast;
 mod layout;
 mod light;
 mod math;
