@@ -1,22 +1,28 @@
 #!/usr/bin/env bash
-# Says which backends the tests below really run on, and counts what they skip and why.
+# Says which backends and checkers the tests below really run on, and counts what they skip and why.
 set -euo pipefail
 target/release/lode-miner devices
 echo
 ran=0 skipped=0
+runs() { echo "$1: runs"; ran=$((ran + 1)); }
+skips() { echo "$1: skipped: $2"; skipped=$((skipped + 1)); }
 for backend in cpu opencl cuda; do
     reason=$(target/release/lode-miner devices | sed -n "s/^$backend  *none: //p")
     if target/release/lode-miner devices | grep -q "^$backend:"; then
-        echo "backend $backend: runs"
-        ran=$((ran + 1))
+        runs "backend $backend"
     else
-        echo "backend $backend: skipped: ${reason:-no such device here}"
-        skipped=$((skipped + 1))
+        skips "backend $backend" "${reason:-no such device here}"
     fi
 done
-echo "backends: $ran run, $skipped skipped"
-if [ -e target/nvidia/nvidia/cuda_nvrtc/lib/libnvrtc.so.12 ]; then
-    echo "checks: 1 run (the CUDA kernels in PTX are what their sources give), 0 skipped"
+runs "backend cuda on the stand-in driver (PTX, interpreted)"
+if [ -e /usr/lib/oclgrind/liboclgrind-rt-icd.so ]; then
+    runs "Oclgrind (races, bounds, uninitialised values)"
 else
-    echo "checks: 0 run, 1 skipped: the pinned NVRTC is not here, so nothing shows that the PTX is what the sources give"
+    skips "Oclgrind" "not installed"
 fi
+if [ -e target/nvidia/nvrtc/nvidia/cuda_nvrtc/lib/libnvrtc.so.12 ]; then
+    runs "the pinned NVRTC (that kernels/ptx is what the sources give)"
+else
+    skips "the pinned NVRTC" "it could not be fetched"
+fi
+echo "backends and checkers: $ran run, $skipped skipped"

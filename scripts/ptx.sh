@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes kernels/ptx from kernels/device with the pinned NVRTC, which it fetches into target/nvidia.
+# Makes kernels/ptx from kernels/device with the pinned NVRTC, which it fetches into target/nvidia/nvrtc.
 #
 #   scripts/ptx.sh           writes kernels/ptx
 #   scripts/ptx.sh --check   writes nothing; exit 1 if kernels/ptx is not what the sources give
@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 package=nvidia-cuda-nvrtc-cu12==12.1.105 # PTX 8.1: drivers from R530 on take it
-fetched=target/nvidia
+fetched=target/nvidia/nvrtc
 library=$fetched/nvidia/cuda_nvrtc/lib/libnvrtc.so.12
 
 fetch() {
@@ -37,8 +37,8 @@ case "${1-}" in
 "")
     fetch
     mkdir -p kernels/ptx
-    for source in kernels/device/*.cl; do # so that the crate compiles before its first PTX
-        [ -e "kernels/ptx/$(basename "$source" .cl).ptx" ] || : >"kernels/ptx/$(basename "$source" .cl).ptx"
+    for file in $(grep -o '\.\./ptx/[^"]*' kernels/src/source.rs); do # so that the crate compiles before it has its PTX
+        [ -e "kernels/src/$file" ] || : >"kernels/src/$file"
     done
     LODE_WRITE_PTX=1 run what_is_checked_in
     run

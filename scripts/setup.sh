@@ -16,9 +16,10 @@ need_library libOpenCL.so.1 ocl-icd-libopencl1
 if ! compgen -G '/etc/OpenCL/vendors/*.icd' >/dev/null; then
     missing+=(pocl-opencl-icd)
 fi
-# The tests fetch the pinned CUDA compiler with it.
-if [ "${1-}" = --tests ] && ! python3 -m pip --version >/dev/null 2>&1; then
-    missing+=(python3-pip)
+if [ "${1-}" = --tests ]; then
+    # The tests fetch the pinned CUDA compiler with pip, and run the kernels under Oclgrind too.
+    python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+    [ -e /usr/lib/oclgrind/liboclgrind-rt-icd.so ] || missing+=(oclgrind)
 fi
 
 if [ ${#missing[@]} -eq 0 ]; then

@@ -72,7 +72,7 @@ macro_rules! metric {
 pub const ALL: [Metric; 13] = [
     metric!(SHARES_ACCEPTED, Counter, Count, "Shares accepted.", ["kind"]),
     metric!(SHARES_REJECTED, Counter, Count, "Shares rejected.", ["kind", "reason"]),
-    metric!(WORK_PROVEN, Counter, Count, "Hash-equivalents proven; 2^32 are difficulty 1.", ["kind"]),
+    metric!(WORK_PROVEN, Counter, Count, "Hash-equivalents proven; 2^32 are difficulty 1 of sha256d.", ["kind"]),
     metric!(CONNECTIONS, Gauge, Count, "Stratum connections open now.", []),
     metric!(JOBS_OPEN, Gauge, Count, "Jobs open or running.", ["kind"]),
     metric!(UNITS_LEASED, Gauge, Count, "Units that workers hold now.", []),

@@ -15,6 +15,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 #define KERNEL extern "C" __global__ void
 #define DEVICE static __device__ __forceinline__
+#define INLINED DEVICE
 #define GLOBAL
 #define CONSTANT __constant__ const
 #define GID0() ((u32)(blockIdx.x * blockDim.x + threadIdx.x))
@@ -40,6 +41,7 @@ typedef uint u32;
 typedef ulong u64;
 #define KERNEL __kernel void
 #define DEVICE static inline
+#define INLINED __attribute__((always_inline)) static inline // a call would pass structs through memory
 #define GLOBAL __global
 #define CONSTANT __constant
 #define GID0() ((u32)get_global_id(0))
@@ -58,31 +60,35 @@ typedef ulong u64;
 
 #endif
 
-// UVEC: VEC lanes of u32. SPLAT: one value in every lane. LANE_NUMBERS: 0, 1, ... ANY: whether any lane of a comparison
-// holds. EACH_LANE(F, x): F(x of lane i, i) for every lane.
+// In a few steps, where any() takes one for each lane.
+#define ANY_ZERO_OF_2(x) (min((x).s0, (x).s1) == 0u)
+#define ANY_ZERO_OF_4(x) ANY_ZERO_OF_2(min((x).lo, (x).hi))
+
+// UVEC: VEC lanes of u32. SPLAT: one value in every lane. LANE_NUMBERS: 0, 1, ... ANY_ZERO: whether any lane is zero.
+// EACH_LANE(F, x): F(x of lane i, i) for every lane.
 #if VEC == 1
 typedef u32 UVEC;
 #define SPLAT(x) (x)
 #define LANE_NUMBERS 0u
-#define ANY(comparison) (comparison)
+#define ANY_ZERO(x) ((x) == 0u)
 #define EACH_LANE(F, x) F(x, 0u)
 #elif VEC == 2
 typedef uint2 UVEC;
 #define SPLAT(x) ((UVEC)(x))
 #define LANE_NUMBERS ((UVEC)(0, 1))
-#define ANY(comparison) any(comparison)
+#define ANY_ZERO(x) ANY_ZERO_OF_2(x)
 #define EACH_LANE(F, x) F((x).s0, 0u) F((x).s1, 1u)
 #elif VEC == 4
 typedef uint4 UVEC;
 #define SPLAT(x) ((UVEC)(x))
 #define LANE_NUMBERS ((UVEC)(0, 1, 2, 3))
-#define ANY(comparison) any(comparison)
+#define ANY_ZERO(x) ANY_ZERO_OF_4(x)
 #define EACH_LANE(F, x) F((x).s0, 0u) F((x).s1, 1u) F((x).s2, 2u) F((x).s3, 3u)
 #elif VEC == 8
 typedef uint8 UVEC;
 #define SPLAT(x) ((UVEC)(x))
 #define LANE_NUMBERS ((UVEC)(0, 1, 2, 3, 4, 5, 6, 7))
-#define ANY(comparison) any(comparison)
+#define ANY_ZERO(x) ANY_ZERO_OF_4(min((x).lo, (x).hi))
 #define EACH_LANE(F, x)                                                                                                \
     F((x).s0, 0u) F((x).s1, 1u) F((x).s2, 2u) F((x).s3, 3u) F((x).s4, 4u) F((x).s5, 5u) F((x).s6, 6u) F((x).s7, 7u)
 #else

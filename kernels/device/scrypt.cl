@@ -218,8 +218,8 @@ typedef U32X4 ROW;
 #define TURN_1(v) TURN4_1(v)
 #define TURN_2(v) TURN4_2(v)
 #define TURN_3(v) TURN4_3(v)
-#define LOAD(at0, at1) (*(at0))
-#define STORE(at0, at1, v) *(at0) = (v);
+#define LOAD(at, row) (at##0[row])
+#define STORE(at, row, v) at##0[row] = (v);
 #define FIRST_WORD(v, hash) ((v).x)
 #else
 typedef uint8 ROW;
@@ -227,8 +227,8 @@ typedef uint8 ROW;
 #define TURN_1(v) ((v).s12305674)
 #define TURN_2(v) ((v).s23016745)
 #define TURN_3(v) ((v).s30127456)
-#define LOAD(at0, at1) ((ROW)(*(at0), *(at1)))
-#define STORE(at0, at1, v) *(at0) = (v).lo; *(at1) = (v).hi;
+#define LOAD(at, row) ((ROW)(at##0[row], at##1[row]))
+#define STORE(at, row, v) at##0[row] = (v).lo; at##1[row] = (v).hi;
 #define FIRST_WORD(v, hash) ((hash) == 0 ? (v).s0 : (v).s4)
 #endif
 
@@ -296,33 +296,38 @@ typedef struct {
 #define LOW_HASH(i) ((i) * ROW_HASHES)
 #define HIGH_HASH(i) ((i) * ROW_HASHES + ROW_HASHES - 1)
 
+#define KEPT_AT(i, hash) ENTRY(number, hash)
+// Pointers to a register's blocks.
+#if ROW_HASHES == 1
+#define AT(type, place, i) type *at0 = place(i, LOW_HASH(i));
+#else
+#define AT(type, place, i) type *at0 = place(i, LOW_HASH(i)), *at1 = place(i, HIGH_HASH(i));
+#endif
 #define DECLARE(i) Half low##i, high##i;
 #define KEEP(i)                                                                                                        \
     {                                                                                                                  \
-        GLOBAL U32X4 *at0 = ENTRY(number, LOW_HASH(i));                                                                \
-        GLOBAL U32X4 *at1 = ENTRY(number, HIGH_HASH(i));                                                               \
-        STORE(at0, at1, low##i.a)                                                                                      \
-        STORE(at0 + 1, at1 + 1, low##i.b)                                                                              \
-        STORE(at0 + 2, at1 + 2, low##i.c)                                                                              \
-        STORE(at0 + 3, at1 + 3, low##i.d)                                                                              \
-        STORE(at0 + 4, at1 + 4, high##i.a)                                                                             \
-        STORE(at0 + 5, at1 + 5, high##i.b)                                                                             \
-        STORE(at0 + 6, at1 + 6, high##i.c)                                                                             \
-        STORE(at0 + 7, at1 + 7, high##i.d)                                                                             \
+        AT(GLOBAL U32X4, KEPT_AT, i)                                                                                   \
+        STORE(at, 0, low##i.a)                                                                                         \
+        STORE(at, 1, low##i.b)                                                                                         \
+        STORE(at, 2, low##i.c)                                                                                         \
+        STORE(at, 3, low##i.d)                                                                                         \
+        STORE(at, 4, high##i.a)                                                                                        \
+        STORE(at, 5, high##i.b)                                                                                        \
+        STORE(at, 6, high##i.c)                                                                                        \
+        STORE(at, 7, high##i.d)                                                                                        \
     }
-#define PICKED(i, hash) ENTRY(FIRST_WORD(high##i.a, (hash) - LOW_HASH(i)) % N / LOOKUP_GAP, hash)
+#define PICKED_AT(i, hash) ENTRY(FIRST_WORD(high##i.a, (hash) - LOW_HASH(i)) % N / LOOKUP_GAP, hash)
 #define XOR_PICKED(i)                                                                                                  \
     {                                                                                                                  \
-        GLOBAL const U32X4 *at0 = PICKED(i, LOW_HASH(i));                                                              \
-        GLOBAL const U32X4 *at1 = PICKED(i, HIGH_HASH(i));                                                             \
-        low##i.a = low##i.a ^ LOAD(at0, at1);                                                                          \
-        low##i.b = low##i.b ^ LOAD(at0 + 1, at1 + 1);                                                                  \
-        low##i.c = low##i.c ^ LOAD(at0 + 2, at1 + 2);                                                                  \
-        low##i.d = low##i.d ^ LOAD(at0 + 3, at1 + 3);                                                                  \
-        high##i.a = high##i.a ^ LOAD(at0 + 4, at1 + 4);                                                                \
-        high##i.b = high##i.b ^ LOAD(at0 + 5, at1 + 5);                                                                \
-        high##i.c = high##i.c ^ LOAD(at0 + 6, at1 + 6);                                                                \
-        high##i.d = high##i.d ^ LOAD(at0 + 7, at1 + 7);                                                                \
+        AT(GLOBAL const U32X4, PICKED_AT, i)                                                                           \
+        low##i.a = low##i.a ^ LOAD(at, 0);                                                                             \
+        low##i.b = low##i.b ^ LOAD(at, 1);                                                                             \
+        low##i.c = low##i.c ^ LOAD(at, 2);                                                                             \
+        low##i.d = low##i.d ^ LOAD(at, 3);                                                                             \
+        high##i.a = high##i.a ^ LOAD(at, 4);                                                                           \
+        high##i.b = high##i.b ^ LOAD(at, 5);                                                                           \
+        high##i.c = high##i.c ^ LOAD(at, 6);                                                                           \
+        high##i.d = high##i.d ^ LOAD(at, 7);                                                                           \
     }
 
 // A row of the block's words: `flat` holds word after word, VEC lanes each.
@@ -341,15 +346,15 @@ typedef struct {
     WORD(w0, HIGH_HASH(i)) = v.s4; WORD(w1, HIGH_HASH(i)) = v.s5;                                                      \
     WORD(w2, HIGH_HASH(i)) = v.s6; WORD(w3, HIGH_HASH(i)) = v.s7;
 #endif
-#define TO_HALF(i, x, w)                                                                                            \
-    x.a = TO_ROW(i, w + 0, w + 5, w + 10, w + 15);                                                                  \
-    x.b = TO_ROW(i, w + 4, w + 9, w + 14, w + 3);                                                                   \
-    x.c = TO_ROW(i, w + 8, w + 13, w + 2, w + 7);                                                                   \
+#define TO_HALF(i, x, w)                                                                                               \
+    x.a = TO_ROW(i, w + 0, w + 5, w + 10, w + 15);                                                                     \
+    x.b = TO_ROW(i, w + 4, w + 9, w + 14, w + 3);                                                                      \
+    x.c = TO_ROW(i, w + 8, w + 13, w + 2, w + 7);                                                                      \
     x.d = TO_ROW(i, w + 12, w + 1, w + 6, w + 11);
-#define FROM_HALF(i, x, w)                                                                                          \
-    FROM_ROW(i, x.a, w + 0, w + 5, w + 10, w + 15)                                                                  \
-    FROM_ROW(i, x.b, w + 4, w + 9, w + 14, w + 3)                                                                   \
-    FROM_ROW(i, x.c, w + 8, w + 13, w + 2, w + 7)                                                                   \
+#define FROM_HALF(i, x, w)                                                                                             \
+    FROM_ROW(i, x.a, w + 0, w + 5, w + 10, w + 15)                                                                     \
+    FROM_ROW(i, x.b, w + 4, w + 9, w + 14, w + 3)                                                                      \
+    FROM_ROW(i, x.c, w + 8, w + 13, w + 2, w + 7)                                                                      \
     FROM_ROW(i, x.d, w + 12, w + 1, w + 6, w + 11)
 #define TO_ROWS(i) TO_HALF(i, low##i, 0) TO_HALF(i, high##i, 16)
 #define FROM_ROWS(i) FROM_HALF(i, low##i, 0) FROM_HALF(i, high##i, 16)
@@ -400,8 +405,14 @@ DEVICE void mix(u32 *flat, GLOBAL U32X4 *scratch) {
     EACH(FROM_ROWS)
 }
 
+// Lanes of UVEC past the hashes of an item are computed and dropped.
+#if VEC == HASHES
+#define IN_ITEM(lane) 1
+#else
+#define IN_ITEM(lane) ((lane) < HASHES)
+#endif
 #define REPORT(word, lane)                                                                                             \
-    if (lane < HASHES && (word) <= job.top && lane <= last_offset - offset) {                                          \
+    if (IN_ITEM(lane) && (word) <= job.top && (u64)offset + lane <= last_offset) {                                     \
         const u32 slot = ATOMIC_INC(found);                                                                            \
         if (slot < FOUND_MAX) {                                                                                        \
             found[1u + slot] = first + offset + lane;                                                                  \

@@ -111,7 +111,7 @@ typedef struct {
     FOUR_E(0x391c0cb3u + w4, 0x4ed8aa4au + w5, 0x5b9cca4fu + w6, 0x682e6ff3u + w7)
 
 // The last state word of the second hash. `nonce` holds nonces with their bytes swapped.
-DEVICE UVEC last_state_word(const Job job, const UVEC nonce) {
+INLINED UVEC last_state_word(const Job job, const UVEC nonce) {
 #ifndef MAJORITY
     UVEC a_xor_b, b_xor_c;
 #endif
@@ -222,8 +222,8 @@ DEVICE UVEC last_state_word(const Job job, const UVEC nonce) {
     return h + 0x5be0cd19u;
 }
 
-#define REPORT(word, lane)                                                                                             \
-    if (((word) & job.filter) == 0u && number + lane - first <= last_offset) {                                         \
+#define REPORT(bits, lane)                                                                                             \
+    if ((bits) == 0u && number + lane - first <= last_offset) {                                                        \
         u32 slot = ATOMIC_INC(found);                                                                                  \
         if (slot < FOUND_MAX) {                                                                                        \
             found[1u + slot] = number + lane;                                                                          \
@@ -231,23 +231,25 @@ DEVICE UVEC last_state_word(const Job job, const UVEC nonce) {
     }
 
 // Tries the nonces from `first` to `first + last_offset`. found[0] counts the nonces reported, which follow in any order;
-// those past FOUND_MAX are counted but not kept.
+// those past FOUND_MAX are counted but not kept. Items past the range try nonces for nothing, so a launch should have few;
+// VEC * STEPS times its items must not exceed 2^32.
 KERNEL sha256d_scan(const Job job, const u32 first, const u32 last_offset, GLOBAL u32 *found) {
-    if (GID0() > last_offset / (VEC * STEPS)) {
-        return;
-    }
     const u32 begin = GID0() * (VEC * STEPS);
     const u32 end = begin + VEC * (STEPS - 1u); // where the last step begins
     const u32 last_number = first + end;
     u32 number = first + begin - VEC;
     do {
-        UVEC word;
+        UVEC bits;
+        bool passes;
         do {
             number += VEC;
             OPAQUE(number); // or the compiler keeps two copies of it
             const UVEC numbers = SPLAT(number) + LANE_NUMBERS;
-            word = last_state_word(job, BSWAP32(numbers));
-        } while (number != last_number && !ANY((word & job.filter) == 0u));
-        EACH_LANE(REPORT, word)
+            bits = last_state_word(job, BSWAP32(numbers)) & job.filter;
+            passes = ANY_ZERO(bits);
+        } while (!passes && number != last_number);
+        if (passes) {
+            EACH_LANE(REPORT, bits)
+        }
     } while (number - first < end);
 }

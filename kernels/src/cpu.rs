@@ -7,11 +7,11 @@ use lode_kinds::hash::{Algorithm, Nonces, Scan, cpu};
 
 use crate::backend::{Backend, Device, DeviceError, DeviceInfo};
 
-/// Below this many nonces starting a thread costs more than it saves.
+/// The fewest nonces for which starting a thread costs less than it saves.
 const fn nonces_per_thread_min(algorithm: Algorithm) -> u64 {
     match algorithm {
         Algorithm::Sha256d => 1 << 14,
-        Algorithm::Scrypt => 1 << 4,
+        Algorithm::Scrypt => 24, // what a thread does in one go, a millisecond
     }
 }
 

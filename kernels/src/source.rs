@@ -45,6 +45,8 @@ pub const RENDER: Source =
 pub struct Ptx {
     /// What it was made from.
     pub source: Source,
+    /// The macros that it was made with, beside those of every kernel.
+    pub defines: &'static [&'static str],
     /// Its file in `ptx/`, made by `scripts/ptx.sh`.
     pub file: &'static str,
     /// Its text.
@@ -56,29 +58,45 @@ impl Ptx {
     pub const ARCHITECTURE: &str = "compute_75";
 
     /// Every PTX there is.
-    pub const ALL: &[Self] = &[SHA256D_PTX];
+    pub const ALL: &[Self] = &[
+        Self { source: SHA256D, defines: &["STEPS=16"], file: "sha256d.ptx", text: include_str!("../ptx/sha256d.ptx") },
+        Self {
+            source: SCRYPT,
+            defines: &["LOOKUP_GAP=1"],
+            file: "scrypt-1.ptx",
+            text: include_str!("../ptx/scrypt-1.ptx"),
+        },
+        Self {
+            source: SCRYPT,
+            defines: &["LOOKUP_GAP=2"],
+            file: "scrypt-2.ptx",
+            text: include_str!("../ptx/scrypt-2.ptx"),
+        },
+        Self {
+            source: SCRYPT,
+            defines: &["LOOKUP_GAP=4"],
+            file: "scrypt-4.ptx",
+            text: include_str!("../ptx/scrypt-4.ptx"),
+        },
+    ];
 
-    /// The kernel that scans with `algorithm`.
+    /// What was made from `source` with `defines`, if that is kept.
     #[must_use]
-    pub const fn of(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Sha256d => SHA256D_PTX,
-            Algorithm::Scrypt => unreachable!(),
-        }
+    pub fn of(source: &Source, defines: &[String]) -> Option<&'static Self> {
+        Self::ALL.iter().find(|ptx| ptx.source.text == source.text && ptx.defines == defines)
     }
 }
 
-/// The scan with SHA-256d, in PTX.
-pub const SHA256D_PTX: Ptx = Ptx { source: SHA256D, file: "sha256d.ptx", text: include_str!("../ptx/sha256d.ptx") };
-
 /// What NVRTC is told for every kernel. `architecture` is a virtual one for PTX (`compute_75`), a real one for machine
-/// code (`sm_89`).
+/// code (`sm_89`); `defines` are macros of this kernel alone.
 #[must_use]
-pub fn nvrtc_options(architecture: &str) -> Vec<String> {
-    vec![
+pub fn nvrtc_options(architecture: &str, defines: &[impl AsRef<str>]) -> Vec<String> {
+    let mut options = vec![
         format!("--gpu-architecture={architecture}"),
         "--std=c++14".to_owned(),
         "--fmad=false".to_owned(), // fused where a kernel says so, and nowhere else
         format!("--define-macro=FOUND_MAX={FOUND_MAX}u"),
-    ]
+    ];
+    options.extend(defines.iter().map(|define| format!("--define-macro={}", define.as_ref())));
+    options
 }

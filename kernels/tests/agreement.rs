@@ -1,7 +1,9 @@
 //! Every device of this machine finds what the reference finds.
 
+use std::process::Command;
+
 use lode_kernels::discover::{Survey, survey};
-use lode_kernels::{Device, OpenOptions, self_test};
+use lode_kernels::{Backend, Device, OpenOptions, self_test};
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
 
 /// SplitMix64, seeded, so that a failure can be repeated.
@@ -15,14 +17,38 @@ impl Random {
         (z ^ (z >> 31)).to_le_bytes()[0]
     }
 
-    fn scan(&mut self, zero_bits: usize) -> Scan {
+    fn scan(&mut self, algorithm: Algorithm, zero_bits: usize) -> Scan {
         let header = std::array::from_fn(|_| self.byte());
         let mut target: [u8; 32] = std::array::from_fn(|_| self.byte());
         for bit in 0..zero_bits {
             target[bit / 8] &= !(0x80 >> (bit % 8));
         }
-        Scan::new(Algorithm::Sha256d, &header, target)
+        Scan::new(algorithm, &header, target)
     }
+}
+
+/// The one backend to check, in a child process.
+const ONLY: &str = "LODE_TEST_BACKEND";
+
+/// CUDA on the stand-in driver, which interprets the kernels: the same tests, in a process that finds its library.
+#[test]
+fn cuda_agrees_on_the_stand_in() {
+    if std::env::var_os(ONLY).is_some() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("cuda.log");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--nocapture", "--test-threads=1"])
+        .env(ONLY, "cuda")
+        .env("LD_LIBRARY_PATH", lode_cuda_standin::library_dir())
+        .env("LODE_CUDA_LOG", &log)
+        .output()
+        .unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    assert!(text.matches("checking cuda:0").count() >= 5, "{text}");
+    assert_eq!(std::fs::read_to_string(log).unwrap_or_default(), "", "the stand-in saw a mistake: {text}");
 }
 
 fn each_device(mut check: impl FnMut(&mut dyn Device)) {
@@ -30,7 +56,11 @@ fn each_device(mut check: impl FnMut(&mut dyn Device)) {
     for absent in absent {
         println!("SKIPPED {}: {}", absent.backend, absent.reason);
     }
+    let only = std::env::var(ONLY).ok();
     for candidate in found {
+        if only.as_deref().is_some_and(|backend| backend != candidate.info().backend.name()) {
+            continue;
+        }
         let id = candidate.info().id();
         let mut device = candidate.open(&OpenOptions::default()).unwrap_or_else(|error| panic!("{error}"));
         println!("checking {id}");
@@ -48,7 +78,11 @@ fn agrees(device: &mut dyn Device, scan: &Scan, nonces: Nonces) {
 
 #[test]
 fn every_device_passes_its_self_test() {
-    each_device(|device| self_test(device).unwrap());
+    each_device(|device| {
+        for &algorithm in Algorithm::ALL {
+            self_test(device, algorithm).unwrap();
+        }
+    });
 }
 
 #[test]
@@ -56,7 +90,7 @@ fn every_device_agrees_with_the_reference() {
     each_device(|device| {
         let mut random = Random(5);
         for zero_bits in [0, 1, 5, 8, 9, 16, 31, 32, 33, 256] {
-            let scan = random.scan(zero_bits);
+            let scan = random.scan(Algorithm::Sha256d, zero_bits);
             for count in [0, 1, 3, 4, 5, 7, 8, 9, 255, 256, 257, 1000] {
                 let last = u32::MAX - (count.max(1) - 1);
                 for start in [0, 0x1234_5678, last] {
@@ -64,6 +98,20 @@ fn every_device_agrees_with_the_reference() {
                 }
             }
         }
+    });
+}
+
+#[test]
+fn every_device_agrees_with_the_reference_on_scrypt() {
+    each_device(|device| {
+        let mut random = Random(6);
+        for (zero_bits, count) in [(0, 13), (1, 1), (2, 25), (5, 60), (9, 24), (33, 8), (256, 5)] {
+            let scan = random.scan(Algorithm::Scrypt, zero_bits);
+            for start in [0, 0x1234_5678, u32::MAX - (count - 1)] {
+                agrees(device, &scan, Nonces::new(start, u64::from(count)).unwrap());
+            }
+        }
+        agrees(device, &random.scan(Algorithm::Scrypt, 0), Nonces::new(7, 0).unwrap());
     });
 }
 
@@ -95,8 +143,11 @@ fn the_genesis_block_is_found_in_a_long_scan() {
     target[4..6].copy_from_slice(&[0xff, 0xff]);
     let scan = Scan::new(Algorithm::Sha256d, &header, target);
     each_device(|device| {
+        // The stand-in tries some ten thousand nonces a second.
+        let around: u32 = if device.info().backend == Backend::Cuda { 10_000 } else { 1_000_000 };
+        let nonces = Nonces::new(2_083_236_893 - around, 2 * u64::from(around)).unwrap();
         let mut found = Vec::new();
-        device.scan(&scan, Nonces::new(2_083_236_893 - 1_000_000, 2_000_000).unwrap(), &mut found).unwrap();
+        device.scan(&scan, nonces, &mut found).unwrap();
         assert_eq!(found, [2_083_236_893]);
     });
 }

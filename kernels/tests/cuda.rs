@@ -7,6 +7,7 @@ use std::process::Command;
 
 use lode_kernels::discover::survey;
 use lode_kernels::{Backend, OpenOptions, discover};
+use lode_kinds::hash::Algorithm;
 
 const CHILD: &str = "LODE_TEST_CUDA_CHILD";
 
@@ -18,11 +19,11 @@ fn child() {
     }
     let absent = survey().absent.into_iter().find(|absent| absent.backend == Backend::Cuda);
     println!("reason: {}", absent.map_or_else(|| "there is a card".to_owned(), |absent| absent.reason));
-    match discover(&["cuda".parse().unwrap()], &OpenOptions::default()) {
+    match discover(&["cuda".parse().unwrap()], Algorithm::Sha256d, &OpenOptions::default()) {
         Ok(_) => println!("a card was opened"),
         Err(error) => println!("{error}"),
     }
-    let devices = discover(&["cpu".parse().unwrap()], &OpenOptions::default()).unwrap().devices;
+    let devices = discover(&["cpu".parse().unwrap()], Algorithm::Sha256d, &OpenOptions::default()).unwrap().devices;
     println!("devices: {}", devices[0].info().id());
 }
 

@@ -33,10 +33,10 @@ const WRONG: [Mutant; 5] = [
     Mutant {
         name: "a filter that lets all pass",
         of: Algorithm::Sha256d,
-        from: "& job.filter) == 0u &&",
-        to: "& 0u) == 0u &&",
+        from: "BSWAP32(numbers)) & job.filter",
+        to: "BSWAP32(numbers)) & 0u",
     },
-    Mutant { name: "the range's end", of: Algorithm::Sha256d, from: "lane <= last_offset", to: "lane < last_offset" },
+    Mutant { name: "the range's end", of: Algorithm::Sha256d, from: "first <= last_offset", to: "first < last_offset" },
     Mutant { name: "nothing found", of: Algorithm::Sha256d, from: "slot < FOUND_MAX", to: "slot > FOUND_MAX" },
 ];
 
@@ -57,8 +57,8 @@ const STRAY: [Mutant; 3] = [
     Mutant {
         name: "an uninitialised value",
         of: Algorithm::Sha256d,
-        from: "((word) & job.filter)",
-        to: "(((word) | found[FOUND_MAX]) & job.filter)",
+        from: "BSWAP32(numbers)) & job.filter",
+        to: "(BSWAP32(numbers) | found[FOUND_MAX])) & job.filter",
     },
 ];
 
@@ -90,7 +90,7 @@ fn child() {
     };
     println!("on {}", device.info().name);
     match task.as_str() {
-        "self-test" => match self_test(device.as_mut()) {
+        "self-test" => match self_test(device.as_mut(), Algorithm::Sha256d) {
             Ok(()) => println!("passed"),
             Err(SelfTestFailure::Device { error, .. }) => panic!("{error}"),
             Err(failure) => println!("failed: {failure}"),

@@ -20,7 +20,7 @@ fn workspace() -> &'static Path {
 
 /// Where the pinned NVRTC is, if it was fetched.
 fn nvrtc() -> Option<PathBuf> {
-    let directory = workspace().join("target/nvidia/nvidia/cuda_nvrtc/lib");
+    let directory = workspace().join("target/nvidia/nvrtc/nvidia/cuda_nvrtc/lib");
     directory.join("libnvrtc.so.12").exists().then_some(directory)
 }
 
@@ -31,7 +31,7 @@ fn child() {
         return;
     }
     for ptx in Ptx::ALL {
-        let options = nvrtc_options(Ptx::ARCHITECTURE);
+        let options = nvrtc_options(Ptx::ARCHITECTURE, ptx.defines);
         let name = Some(ptx.source.entry.to_owned());
         let compiled = compile_ptx_with_opts(ptx.source.text, CompileOptions { options, name, ..Default::default() });
         let text = compiled.unwrap_or_else(|error| panic!("{}: {error}", ptx.file)).to_src();

@@ -17,6 +17,7 @@ use crate::units;
 #[derive(Debug, Serialize)]
 pub struct Row {
     kind: &'static str,
+    algorithm: &'static str,
     device: String,
     rate: f64,
     unit: &'static str,
@@ -33,21 +34,23 @@ pub struct Report {
     pub failed: Vec<String>,
 }
 
-/// Measures the devices selected, or every one, one after the other.
+/// Measures the devices selected, or every one, one after the other; kind hash with `algorithm`.
 ///
 /// # Errors
 /// A selector matches nothing.
-pub fn bench(kind: Option<Kind>, selectors: &[Selector], length: Duration) -> Result<Report, SelectError> {
+pub fn bench(
+    kind: Option<Kind>,
+    algorithm: Algorithm,
+    selectors: &[Selector],
+    length: Duration,
+) -> Result<Report, SelectError> {
     let mut report = Report::default();
-    let devices = if selectors.is_empty() {
-        open_all(&mut report)
-    } else {
-        discover(selectors, Algorithm::Sha256d, &options())?.devices
-    };
+    let devices =
+        if selectors.is_empty() { open_all(&mut report) } else { discover(selectors, algorithm, &options())?.devices };
     let kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
     for mut device in devices {
         for &kind in &kinds {
-            match measure(device.as_mut(), kind, length) {
+            match measure(device.as_mut(), kind, algorithm, length) {
                 Ok(row) => report.rows.push(row),
                 Err(reason) => report.failed.push(format!("{}: {kind}: {reason}", device.info().id())),
             }
@@ -66,23 +69,31 @@ fn open_all(report: &mut Report) -> Vec<Box<dyn Device>> {
 }
 
 /// A rate of a device that computes wrongly says nothing, so it is tested first.
-fn measure(device: &mut dyn Device, kind: Kind, length: Duration) -> Result<Row, String> {
-    self_test(device).map_err(|error| error.to_string())?;
+fn measure(device: &mut dyn Device, kind: Kind, algorithm: Algorithm, length: Duration) -> Result<Row, String> {
+    self_test(device, algorithm).map_err(|error| error.to_string())?;
     let rate = match kind {
-        Kind::Hash => rate(device, Algorithm::Sha256d, length).map_err(|error| error.reason)?.per_second(),
+        Kind::Hash => rate(device, algorithm, length).map_err(|error| error.reason)?.per_second(),
     };
     let info = device.info();
-    Ok(Row { kind: kind.name(), device: info.id(), rate: rate.round(), unit: "H/s", name: info.name.clone() })
+    let algorithm = algorithm.name();
+    Ok(Row {
+        kind: kind.name(),
+        algorithm,
+        device: info.id(),
+        rate: rate.round(),
+        unit: "H/s",
+        name: info.name.clone(),
+    })
 }
 
 impl Report {
     /// For people.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut text = format!("{:<8} {:<10} {:>12}  NAME\n", "KIND", "DEVICE", "RATE");
+        let mut text = format!("{:<8} {:<10} {:<10} {:>12}  NAME\n", "KIND", "ALGORITHM", "DEVICE", "RATE");
         for row in &self.rows {
             let rate = units::rate(row.rate);
-            writeln!(text, "{:<8} {:<10} {rate:>12}  {}", row.kind, row.device, row.name)
+            writeln!(text, "{:<8} {:<10} {:<10} {rate:>12}  {}", row.kind, row.algorithm, row.device, row.name)
                 .expect("writing to a String cannot fail");
         }
         text

@@ -3,14 +3,17 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lode_kernels::measure::Pace;
 use lode_kernels::{Device, self_test};
+use lode_kinds::hash::Algorithm;
 use tokio::sync::mpsc;
 
 use crate::board::{Board, Task};
+use crate::gate::Gate;
 use crate::gauge::{DeviceState, Gauge};
+use crate::limits::Intensity;
 use crate::work::{Cursor, Search, Share, Slice};
 
 /// Words of a device's thread to the session's task.
@@ -38,10 +41,16 @@ pub struct DeviceWorker {
     pub number: usize,
     /// The device.
     pub device: Box<dyn Device>,
+    /// What it is to hash with, and must show that it can.
+    pub algorithm: Algorithm,
     /// Where its work is put up.
     pub board: Arc<Board>,
     /// Where its work is counted.
     pub gauge: Arc<Gauge>,
+    /// What it passes before each slice.
+    pub gate: Arc<Gate>,
+    /// The part of the time that it works.
+    pub intensity: Intensity,
     /// Where its shares go; bounded, so an overfed pool slows the device down.
     pub found: mpsc::Sender<Found>,
 }
@@ -63,36 +72,40 @@ impl DeviceWorker {
     }
 
     fn work(&mut self) -> Result<(), String> {
-        self_test(self.device.as_mut()).map_err(|error| error.to_string())?;
+        self_test(self.device.as_mut(), self.algorithm).map_err(|error| error.to_string())?;
         if self.send(Found::Ready(self.number)).is_err() {
             return Ok(());
         }
         let mut pace = Pace::new();
+        let mut rest = Duration::ZERO;
         let mut seen = None;
         loop {
             self.gauge.set_state(DeviceState::Idle);
             let Task::Search { generation, search } = self.board.wait(seen) else { return Ok(()) };
             self.gauge.set_state(DeviceState::Mining);
             seen = Some(generation);
-            if self.search(generation, search, &mut pace)?.is_err() {
+            if self.search(generation, search, &mut pace, &mut rest)?.is_err() {
                 return Ok(());
             }
         }
     }
 
-    /// Searches until the generation changes or the job is exhausted.
+    /// Searches until the generation changes or the job is exhausted. `rest` is what the last slice left to rest.
     fn search(
         &mut self,
         generation: u64,
         search: Arc<Search>,
         pace: &mut Pace,
+        rest: &mut Duration,
     ) -> Result<Result<(), Abandoned>, String> {
         let mut cursor = Cursor::new(search);
         let mut hits = Vec::new();
-        while self.board.is_current(generation) {
+        // An end is told by the board as well.
+        while self.gate.pass(std::mem::take(rest)).is_ok() && self.board.is_current(generation) {
             let Some(slice) = cursor.next(pace.next_count()) else { break };
             hits.clear();
-            self.scan(&slice, &mut hits, pace)?;
+            let worked = self.scan(&slice, &mut hits, pace)?;
+            *rest = self.intensity.rest_after(worked);
             for &nonce in &hits {
                 if self.offer(generation, cursor.share(self.number, &slice, nonce)).is_err() {
                     return Ok(Err(Abandoned));
@@ -102,14 +115,15 @@ impl DeviceWorker {
         Ok(Ok(()))
     }
 
-    fn scan(&mut self, slice: &Slice, hits: &mut Vec<u32>, pace: &mut Pace) -> Result<(), String> {
+    fn scan(&mut self, slice: &Slice, hits: &mut Vec<u32>, pace: &mut Pace) -> Result<Duration, String> {
         let begin = Instant::now();
         let scanned = self.device.scan(&slice.scan, slice.nonces, hits);
         self.gauge.hardware_errors.set(self.device.hardware_errors());
         scanned.map_err(|error| error.reason)?;
-        pace.record(slice.nonces.count(), begin.elapsed());
+        let worked = begin.elapsed();
+        pace.record(slice.nonces.count(), worked);
         self.gauge.hashes.add(slice.nonces.count());
-        Ok(())
+        Ok(worked)
     }
 
     /// Hands a share on, unless its job is known to be over.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::health::Health;
+
 /// A count that several threads read.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -58,6 +60,8 @@ pub struct Gauge {
     pub stale: Count,
     /// Held for one assignment or clone.
     state: Mutex<DeviceState>,
+    /// Held for one copy.
+    health: Mutex<Health>,
 }
 
 impl Gauge {
@@ -70,5 +74,16 @@ impl Gauge {
     /// Notes what the device is doing.
     pub fn set_state(&self, state: DeviceState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// How the device was doing when it was last read.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how the device is doing.
+    pub fn set_health(&self, health: Health) {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
     }
 }

@@ -6,6 +6,7 @@ use lode_kernels::cache::Cache;
 use lode_kernels::discover::{Candidate, survey};
 use lode_kernels::{Absent, DeviceInfo, OpenOptions, self_test};
 use lode_kinds::Kind;
+use lode_kinds::hash::Algorithm;
 use serde::Serialize;
 
 use crate::units;
@@ -22,6 +23,7 @@ pub struct Listed {
 #[derive(Debug, Serialize)]
 struct TestResult {
     kind: &'static str,
+    algorithm: &'static str,
     passed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -46,14 +48,13 @@ impl Inventory {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text =
-            format!("{:<10} {:>9} {:>5}  {:<32} {:<44} SELF-TEST\n", "DEVICE", "MEMORY", "UNITS", "NAME", "DRIVER");
+            format!("{:<10} {:>9} {:>5}  {:<32} {:<46} SELF-TEST\n", "DEVICE", "MEMORY", "UNITS", "NAME", "DRIVER");
         for Listed { id, info, self_test } in &self.devices {
             let memory = info.memory_bytes.map_or("-".to_owned(), units::memory);
-            let (name, driver) = (units::short(&info.name, 32), units::short(&info.driver, 44));
-            let tests: Vec<String> = self_test.iter().map(TestResult::shown).collect();
-            let tests = tests.join(", ");
+            let (name, driver) = (units::short(&info.name, 32), units::short(&info.driver, 46));
+            let tests = shown(self_test);
             let units = info.compute_units;
-            writeln!(text, "{id:<10} {memory:>9} {units:>5}  {name:<32} {driver:<44} {tests}")
+            writeln!(text, "{id:<10} {memory:>9} {units:>5}  {name:<32} {driver:<46} {tests}")
                 .expect("writing to a String cannot fail");
         }
         for Absent { backend, reason } in &self.absent {
@@ -63,21 +64,28 @@ impl Inventory {
     }
 }
 
-impl TestResult {
-    fn shown(&self) -> String {
-        match &self.reason {
-            None => format!("{} ok", self.kind),
-            Some(reason) => format!("{} FAILED: {reason}", self.kind),
-        }
-    }
+/// `hash ok (sha256d, scrypt)`, and what failed after it.
+fn shown(tests: &[TestResult]) -> String {
+    let passed: Vec<&str> = tests.iter().filter(|test| test.passed).map(|test| test.algorithm).collect();
+    let passed = (!passed.is_empty()).then(|| format!("{} ok ({})", Kind::Hash, passed.join(", ")));
+    let failed = tests.iter().filter_map(|test| {
+        let reason = test.reason.as_ref()?;
+        Some(format!("{} FAILED ({}): {reason}", test.kind, test.algorithm))
+    });
+    passed.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
 }
 
 fn list(candidate: Candidate) -> Listed {
     let info = candidate.info().clone();
-    let tested = candidate
-        .open(&OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() })
-        .map_err(|error| error.to_string())
-        .and_then(|mut device| self_test(device.as_mut()).map_err(|error| error.to_string()));
-    let result = TestResult { kind: Kind::Hash.name(), passed: tested.is_ok(), reason: tested.err() };
-    Listed { id: info.id(), info, self_test: vec![result] }
+    let mut opened = candidate.open(&OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() });
+    let mut test = |algorithm: Algorithm| {
+        let tested = match &mut opened {
+            Ok(device) => self_test(device.as_mut(), algorithm).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let (kind, algorithm) = (Kind::Hash.name(), algorithm.name());
+        TestResult { kind, algorithm, passed: tested.is_ok(), reason: tested.err() }
+    };
+    let self_test = Algorithm::ALL.iter().map(|algorithm| test(*algorithm)).collect();
+    Listed { id: info.id(), info, self_test }
 }

@@ -2,6 +2,7 @@
 //!
 //! Rules are pure and take `now`; sockets and threads stand around them.
 
+pub mod activity;
 pub mod args;
 pub mod bench;
 pub mod board;
@@ -10,12 +11,22 @@ pub mod config;
 pub mod device_worker;
 pub mod dial;
 pub mod fleet;
+pub mod gate;
 pub mod gauge;
+pub mod governor;
+pub mod health;
 pub mod inventory;
+pub mod limits;
 pub mod link;
+pub mod location;
 pub mod log;
+pub mod meter;
+pub mod monitor;
+pub mod nvidia;
+pub mod per_device;
 pub mod pools;
 pub mod rate;
+pub mod rig;
 pub mod run;
 pub mod screen;
 pub mod session;

@@ -1,7 +1,9 @@
 //! The `lode-miner` program: reads arguments and signals, and runs the library.
 
 use std::convert::Infallible;
-use std::io::{IsTerminal as _, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +12,26 @@ use clap::{CommandFactory as _, Parser as _};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use lode_kernels::cache::Cache;
 use lode_kernels::{Discovery, OpenOptions, discover};
-use lode_kinds::hash::Algorithm;
+use lode_miner::activity::{Activity, Surroundings, SystemActivity};
 use lode_miner::args::{BenchArgs, Cli, Command, DevicesArgs, MineArgs};
 use lode_miner::bench::bench;
 use lode_miner::client::End;
 use lode_miner::config::Config;
 use lode_miner::dial::Network;
+use lode_miner::health::SystemSensors;
 use lode_miner::inventory::Inventory;
 use lode_miner::log;
+use lode_miner::nvidia::Nvidia;
 use lode_miner::run::{Options, run};
 use lode_miner::screen::View;
+use lode_miner::work::device_algorithm;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+/// Where Linux tells of devices.
+const SYSFS: &str = "/sys";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -46,27 +55,35 @@ fn usage(message: impl std::fmt::Display) -> ! {
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, String> {
-    serde_json::to_string_pretty(value).map_err(|error| error.to_string())
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| error.to_string())
+}
+
+/// Writes to standard output. A reader that has seen enough and gone, as `head` does, is no failure.
+fn say(text: &str) -> Result<(), String> {
+    match stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What the two commands that only look log: what is amiss, beside what they print.
+fn log_warnings() -> Result<(), String> {
+    let filter = std::env::var("LODE_LOG").unwrap_or_else(|_| "warn".to_owned());
+    log::start(&filter, None, stderr().is_terminal()).map_err(|error| format!("LODE_LOG: {error}"))
 }
 
 fn devices(args: &DevicesArgs) -> Result<(), String> {
+    log_warnings()?;
     let inventory = Inventory::take();
-    if args.json {
-        println!("{}", json(&inventory)?)
-    } else {
-        print!("{}", inventory.table())
-    }
-    Ok(())
+    say(&if args.json { json(&inventory)? } else { inventory.table() })
 }
 
 fn measure(args: &BenchArgs) -> Result<(), String> {
+    log_warnings()?;
     let length = Duration::from_secs(args.seconds);
-    let report = bench(args.kind, &args.devices, length).unwrap_or_else(|error| usage(format!("--device: {error}")));
-    if args.json {
-        println!("{}", json(&report.rows)?)
-    } else {
-        print!("{}", report.table())
-    }
+    let report = bench(args.kind, device_algorithm(args.algorithm), &args.devices, length)
+        .unwrap_or_else(|error| usage(format!("--device: {error}")));
+    say(&if args.json { json(&report.rows)? } else { report.table() })?;
     for reason in &report.failed {
         eprintln!("{reason}");
     }
@@ -81,14 +98,33 @@ fn mine(args: MineArgs) -> Result<(), String> {
     // Before any driver is loaded: PoCL's compiler handles the same signals, gives way to whoever was there before it,
     // and kills the program if nobody was.
     let signals = runtime.block_on(async { Signals::new() }).map_err(|error| error.to_string())?;
-    let options = OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() };
-    let discovery = discover(&config.devices, Algorithm::Sha256d, &options)
+    let monitor = config.status.map(|address| runtime.block_on(open_status(address))).transpose()?;
+    let options = OpenOptions {
+        cache: Cache::of_user(),
+        tune: config.tune,
+        memory_max: config.vram_bytes,
+        ..OpenOptions::default()
+    };
+    let discovery = discover(&config.devices, device_algorithm(config.algorithm), &options)
         .unwrap_or_else(|error| usage(format!("--device: {error}")));
     introduce(&discovery);
     if discovery.devices.is_empty() {
         return Err("no device to mine with; `lode-miner devices` says why".to_owned());
     }
-    let options = Options { urls: config.urls, login: config.login, dial: Arc::new(Network::new(config.tls)), view };
+    let passed_over = discovery.passed_over.iter().map(|passed_over| passed_over.info.clone());
+    let infos: Vec<_> = discovery.devices.iter().map(|device| device.info().clone()).chain(passed_over).collect();
+    config.check_devices(&infos).unwrap_or_else(|error| usage(error));
+    let options = Options {
+        urls: config.urls,
+        login: config.login,
+        algorithm: config.algorithm,
+        dial: Arc::new(Network::new(config.tls)),
+        view,
+        limits: config.limits,
+        sensors: Some(Box::new(SystemSensors::new(Nvidia::default(), Path::new(SYSFS)))),
+        activity: config.idle_after.map(activity),
+        monitor,
+    };
     let summary = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         tokio::select! {
@@ -99,11 +135,35 @@ fn mine(args: MineArgs) -> Result<(), String> {
     // A name's lookup may still be under way on a thread of the runtime; it is not waited for.
     runtime.shutdown_background();
     let summary = summary.map_err(|error| error.to_string())?;
-    print!("{summary}");
+    say(&summary.to_string())?;
     match summary.end {
         End::Stopped => Ok(()),
         End::NoDevices => Err("no device is left to mine with".to_owned()),
     }
+}
+
+async fn open_status(address: SocketAddr) -> Result<TcpListener, String> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, address))
+    };
+    let (listener, address) = bound.await.map_err(|error| format!("--status {address}: {error}"))?;
+    info!("status at http://{address}/status");
+    Ok(listener)
+}
+
+/// What sees others on this machine.
+fn activity(idle_after: Duration) -> Box<dyn Activity> {
+    let surroundings = Surroundings {
+        display: std::env::var("DISPLAY").ok(),
+        wayland: std::env::var_os("WAYLAND_DISPLAY").is_some(),
+        bus: PathBuf::from("/run/dbus/system_bus_socket"),
+        sysfs: PathBuf::from(SYSFS),
+        proc: PathBuf::from("/proc"),
+        own_pid: std::process::id(),
+    };
+    Box::new(SystemActivity::new(surroundings, Nvidia::default(), idle_after))
 }
 
 /// Begins to log, above the live view if there is one.

@@ -4,22 +4,24 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::fleet::Member;
 use crate::gauge::DeviceState;
+use crate::health::Health;
 use crate::link::now;
-use crate::rate::{Rate, WINDOWS};
+use crate::rig::Rig;
 use crate::status::{Phase, Status};
 use crate::units;
 
-/// How often rates are sampled and the live view is drawn.
+/// How often the live view is drawn.
 const DRAW_EVERY: Duration = Duration::from_secs(1);
-/// How many samples lie between two plain lines.
+/// How many such times lie between two plain lines.
 const PLAIN_EVERY: u32 = 30;
 /// Characters of a device's name.
 const NAME_CHARS: usize = 28;
+/// Characters of three rates, where a paused device has its reason.
+const RATES_CHARS: usize = 38;
 
 /// How a run is shown.
 #[derive(Debug, Clone, Default)]
@@ -38,30 +40,19 @@ pub enum View {
     },
 }
 
-/// The view with its own samples of the devices' figures.
+/// The view.
 pub struct Screen {
     view: View,
-    user: String,
-    members: Vec<Member>,
-    rates: Vec<Rate>,
-    status: watch::Receiver<Status>,
-    began: Instant,
+    rig: Rig,
     bars: Vec<ProgressBar>,
     drawn: u32,
 }
 
 impl Screen {
-    /// A view of these devices.
+    /// A view of this rig.
     #[must_use]
-    pub fn new(
-        view: View,
-        user: String,
-        members: Vec<Member>,
-        status: watch::Receiver<Status>,
-        began: Instant,
-    ) -> Screen {
-        let rates = vec![Rate::new(began); members.len()];
-        Screen { view, user, members, rates, status, began, bars: Vec::new(), drawn: 0 }
+    pub fn new(view: View, rig: Rig) -> Screen {
+        Screen { view, rig, bars: Vec::new(), drawn: 0 }
     }
 
     /// Keeps the view up to date until dropped.
@@ -70,7 +61,7 @@ impl Screen {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            self.sample(now());
+            self.rig.meter.sample(now());
             self.draw(now());
         }
     }
@@ -79,12 +70,6 @@ impl Screen {
     pub fn close(&mut self) {
         for bar in self.bars.drain(..) {
             bar.finish_and_clear();
-        }
-    }
-
-    fn sample(&mut self, now: Instant) {
-        for (rate, member) in self.rates.iter_mut().zip(&self.members) {
-            rate.record(now, member.gauge.hashes.get());
         }
     }
 
@@ -112,34 +97,36 @@ impl Screen {
         }
     }
 
-    /// All devices' rate over a window.
-    fn total(&self, window: Duration) -> f64 {
-        self.rates.iter().map(|rate| rate.over(window)).sum()
-    }
-
     fn sum(&self, of: impl Fn(&Member) -> u64) -> u64 {
-        self.members.iter().map(of).sum()
+        self.rig.members.iter().map(of).sum()
     }
 
     fn plain_line(&self, now: Instant) -> String {
-        let status = self.status.borrow();
-        let [short, long, _] = WINDOWS.map(|window| units::rate(self.total(window)));
+        let status = self.rig.status.borrow();
+        let [short, long, _] = self.rig.meter.total().map(units::rate);
         let accepted = self.sum(|member| member.gauge.accepted.get());
         let rejected = self.sum(|member| member.gauge.rejected.get());
-        let up = units::time(now.saturating_duration_since(self.began));
+        let up = units::time(now.saturating_duration_since(self.rig.began));
         let pool = connection(&status);
-        format!("up {up}, {short} (10 s), {long} (1 min), {accepted} accepted, {rejected} rejected, {pool}")
+        let mut line =
+            format!("up {up}, {short} (10 s), {long} (1 min), {accepted} accepted, {rejected} rejected, {pool}");
+        for member in &self.rig.members {
+            if let Some(pause) = member.pause() {
+                line.push_str(&format!(", {} {pause}", member.info.id()));
+            }
+        }
+        line
     }
 
     /// The live view's lines: always the same number.
     fn page(&self, now: Instant, paint: &Paint) -> Vec<String> {
         let mut page = self.header(now, paint);
         page.push(paint.dim(&columns(["DEVICE", "NAME", "10 s", "1 min", "15 min", "accepted", "rejected", "hw err"])));
-        for (member, rate) in self.members.iter().zip(&self.rates) {
-            page.push(device_line(member, rate, paint));
+        for (place, member) in self.rig.members.iter().enumerate() {
+            page.push(device_line(member, self.rig.meter.device(place), paint));
         }
-        if self.members.len() > 1 {
-            let [a, b, c] = WINDOWS.map(|window| units::rate(self.total(window)));
+        if self.rig.members.len() > 1 {
+            let [a, b, c] = self.rig.meter.total().map(units::rate);
             let accepted = self.sum(|member| member.gauge.accepted.get()).to_string();
             let rejected = self.sum(|member| member.gauge.rejected.get()).to_string();
             let errors = self.sum(|member| member.gauge.hardware_errors.get()).to_string();
@@ -149,24 +136,28 @@ impl Screen {
     }
 
     fn header(&self, now: Instant, paint: &Paint) -> Vec<String> {
-        let status = self.status.borrow();
-        let up = units::time(now.saturating_duration_since(self.began));
+        let status = self.rig.status.borrow();
+        let up = units::time(now.saturating_duration_since(self.rig.began));
         let connection = connection(&status);
         let connection =
-            if status.phase == Phase::Connected { paint.green(&connection) } else { paint.yellow(&connection) };
+            if status.phase() == Phase::Connected { paint.green(&connection) } else { paint.yellow(&connection) };
         let work = match (&status.difficulty, &status.job) {
-            (Some(difficulty), Some((job, since))) => {
+            (Some((difficulty, algorithm)), Some((job, since))) => {
                 let age = now.saturating_duration_since(*since).as_secs();
-                format!("difficulty {}   job {} ({age} s)", units::difficulty(*difficulty), units::short(job, 16))
+                format!(
+                    "difficulty {}   job {} ({age} s)",
+                    units::difficulty(*difficulty, *algorithm),
+                    units::short(job, 16)
+                )
             }
-            _ if status.phase == Phase::Connected => "the pool has no work for us yet".to_owned(),
+            _ if status.phase() == Phase::Connected => "the pool has no work for us yet".to_owned(),
             _ => "no work".to_owned(),
         };
         let message = status.message.as_ref().map(|text| format!("   pool says: {text}")).unwrap_or_default();
         vec![
             String::new(),
             format!("{}   {connection}", paint.bold(&format!("lode-miner {}", env!("CARGO_PKG_VERSION")))),
-            format!("user {}   {work}   up {up}{}", self.user, paint.dim(&message)),
+            format!("user {}   {work}   up {up}{}", self.rig.user, paint.dim(&message)),
         ]
     }
 }
@@ -175,7 +166,7 @@ fn connection(status: &Status) -> String {
     let (place, pools) = status.place;
     let which = if pools > 1 { format!(" (pool {place} of {pools})") } else { String::new() };
     let pool = &status.pool;
-    match status.phase {
+    match status.phase() {
         Phase::Connecting => format!("connecting to {pool}{which}"),
         Phase::Pausing => format!("not connected; trying again soon{which}"),
         Phase::Connected => format!("connected to {pool}{which}"),
@@ -183,7 +174,7 @@ fn connection(status: &Status) -> String {
     }
 }
 
-fn device_line(member: &Member, rate: &Rate, paint: &Paint) -> String {
+fn device_line(member: &Member, rates: [f64; 3], paint: &Paint) -> String {
     let gauge = &member.gauge;
     let id = member.info.id();
     let name = units::short(&member.info.name, NAME_CHARS);
@@ -192,16 +183,36 @@ fn device_line(member: &Member, rate: &Rate, paint: &Paint) -> String {
         DeviceState::Testing => return paint.yellow(&format!("{id:<10} {name:<NAME_CHARS$} self-test")),
         DeviceState::Idle | DeviceState::Mining | DeviceState::Stopped => {}
     }
-    let [a, b, c] = WINDOWS.map(|window| units::rate(rate.over(window)));
+    let rates = rates.map(units::rate);
     let [accepted, rejected, errors] =
         [&gauge.accepted, &gauge.rejected, &gauge.hardware_errors].map(|count| count.get());
     let cells = [accepted, rejected, errors].map(|count| count.to_string());
-    let line = columns([&id, &name, &a, &b, &c, &cells[0], &cells[1], &cells[2]]);
-    if errors > 0 { paint.yellow(&line) } else { line }
+    let pause = member.pause().map(|pause| pause.to_string());
+    let line = row([&id, &name], &middle(&rates, pause.as_deref()), [&cells[0], &cells[1], &cells[2]]);
+    let line = format!("{line}{}", health(gauge.health()));
+    if errors > 0 || pause.is_some() { paint.yellow(&line) } else { line }
 }
 
 fn columns([device, name, a, b, c, accepted, rejected, errors]: [&str; 8]) -> String {
-    format!("{device:<10} {name:<NAME_CHARS$} {a:>12} {b:>12} {c:>12} {accepted:>9} {rejected:>9} {errors:>7}")
+    row([device, name], &middle(&[a, b, c], None), [accepted, rejected, errors])
+}
+
+fn row([device, name]: [&str; 2], middle: &str, [accepted, rejected, errors]: [&str; 3]) -> String {
+    format!("{device:<10} {name:<NAME_CHARS$} {middle:<RATES_CHARS$} {accepted:>9} {rejected:>9} {errors:>7}")
+}
+
+/// The rates, or why there are none.
+fn middle(rates: &[impl AsRef<str>; 3], pause: Option<&str>) -> String {
+    let [a, b, c] = rates.each_ref().map(AsRef::as_ref);
+    pause.map_or_else(|| format!("{a:>12} {b:>12} {c:>12}"), |pause| units::short(pause, RATES_CHARS))
+}
+
+/// What is known of a device's health, after its line.
+fn health(health: Health) -> String {
+    let temperature = health.temperature_c.map(|degrees| format!("  {degrees} C"));
+    let power = health.power_mw.map(|milliwatts| format!("  {} W", milliwatts / 1000));
+    let fan = health.fan_percent.map(|percent| format!("  fan {percent} %"));
+    [temperature, power, fan].into_iter().flatten().collect()
 }
 
 /// Colours, on a terminal that has them.
@@ -238,38 +249,43 @@ mod tests {
     use std::sync::Arc;
 
     use lode_kernels::{Backend, DeviceInfo};
-    use lode_protocol::Difficulty;
+    use lode_protocol::{Algorithm, Difficulty};
+    use tokio::sync::watch;
 
     use super::*;
-    use crate::gauge::Gauge;
+    use crate::gate::Pause;
+    use crate::meter::Meter;
 
     fn member(index: u32) -> Member {
         let (backend, name, driver) =
             (Backend::OpenCl, format!("GPU number {index} with a name that is very long"), String::new());
         let info =
             DeviceInfo { backend, index, name, memory_bytes: None, compute_units: 1, driver, is_cpu: false, pci: None };
-        Member { info, gauge: Arc::new(Gauge::default()) }
+        Member::new(info)
     }
 
     fn screen(began: Instant, status: Status) -> Screen {
         let members = vec![member(0), member(1)];
-        Screen::new(View::Silent, "al.rig".into(), members, watch::channel(status).1, began)
+        let meter = Arc::new(Meter::new(members.clone(), began));
+        let rig = Rig { user: "al.rig".into(), members, meter, status: watch::channel(status).1, began };
+        Screen::new(View::Silent, rig)
     }
 
     #[test]
     fn a_working_rig() {
         let began = Instant::now();
-        let mut status = Status::new("stratum+tcp://p:1".into(), 2);
-        status.phase = Phase::Connected;
-        (status.difficulty, status.job) = (Some(Difficulty::ONE), Some(("5f".into(), began)));
-        let mut screen = screen(began, status);
-        for (member, hashes) in screen.members.iter().zip([20_000_000, 40_000_000]) {
+        let mut status = Status::new("stratum+tcp://p:1".into(), 2, began);
+        status.enter(Phase::Connected, began);
+        (status.difficulty, status.job) =
+            (Some((Difficulty::one(Algorithm::Scrypt), Algorithm::Scrypt)), Some(("5f".into(), began)));
+        let screen = screen(began, status);
+        for (member, hashes) in screen.rig.members.iter().zip([20_000_000, 40_000_000]) {
             member.gauge.hashes.add(hashes);
             member.gauge.accepted.add(3);
             member.gauge.set_state(DeviceState::Mining);
         }
         let now = began + Duration::from_secs(10);
-        screen.sample(now);
+        screen.rig.meter.sample(now);
         let page = screen.page(now, &Paint(false));
         assert!(page[1].ends_with("connected to stratum+tcp://p:1 (pool 1 of 2)"), "{}", page[1]);
         assert_eq!(page[2], "user al.rig   difficulty 1   job 5f (10 s)   up 00:00:10");
@@ -288,11 +304,31 @@ mod tests {
     #[test]
     fn trouble_is_said_and_only_colour_has_escapes() {
         let now = Instant::now();
-        let screen = screen(now, Status::new("stratum+tcp://p:1".into(), 1));
-        screen.members[0].gauge.set_state(DeviceState::Failed("fell off the bus".into()));
+        let screen = screen(now, Status::new("stratum+tcp://p:1".into(), 1, now));
+        screen.rig.members[0].gauge.set_state(DeviceState::Failed("fell off the bus".into()));
         let page = screen.page(now, &Paint(false)).join("\n");
         assert!(page.contains("set aside: fell off the bus") && page.contains("connecting to stratum+tcp://p:1"));
         assert!(page.contains("self-test") && page.contains("no work") && !page.contains('\u{1b}'));
         assert!(screen.page(now, &Paint(true)).join("\n").contains("\u{1b}[31m"));
+    }
+
+    #[test]
+    fn a_paused_device_says_why_and_a_read_one_how_it_does() {
+        let now = Instant::now();
+        let screen = screen(now, Status::new("stratum+tcp://p:1".into(), 1, now));
+        for member in &screen.rig.members {
+            member.gauge.set_state(DeviceState::Mining);
+            member.gauge.accepted.add(9);
+        }
+        screen.rig.members[0].gate.set(Some(Pause::CardBusy("a program with a name without end".into())));
+        let health =
+            Health { temperature_c: Some(86), power_mw: Some(203_900), fan_percent: Some(50), ..Health::default() };
+        screen.rig.members[1].gauge.set_health(health);
+        let page = screen.page(now, &Paint(false));
+        assert!(page[4].contains(" paused: card busy (a program with a n…         9 "), "{}", page[4]);
+        assert!(page[5].ends_with("       0  86 C  203 W  fan 50 %"), "{}", page[5]);
+        assert_eq!(page[4].chars().count(), page[6].chars().count(), "columns stand below each other");
+        screen.rig.members[0].gate.set(Some(Pause::Hot(86)));
+        assert!(screen.plain_line(now).ends_with(", opencl:0 hot, paused at 86 C"), "{}", screen.plain_line(now));
     }
 }

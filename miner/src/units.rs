@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lode_protocol::Difficulty;
+use lode_protocol::{Algorithm, Difficulty};
 
 /// A rate in hashes a second: `27.45 MH/s`.
 #[must_use]
@@ -12,10 +12,10 @@ pub fn rate(per_second: f64) -> String {
     format!("{:.2} {unit}", per_second / size)
 }
 
-/// A difficulty, to six digits: `0.02`, `1.5e-6`, `65536`.
+/// A difficulty as miners of `algorithm` write it, to six digits: `0.02`, `1.5e-6`, `65536`.
 #[must_use]
-pub fn difficulty(difficulty: Difficulty) -> String {
-    let value = difficulty.to_f64();
+pub fn difficulty(difficulty: Difficulty, algorithm: Algorithm) -> String {
+    let value = difficulty.to_f64(algorithm);
     if value >= 1e-3 {
         // As many decimals as six digits leave room for, and no zeros at the end.
         let decimals = [1e5, 1e4, 1e3, 1e2, 1e1, 1e0, 1e-1, 1e-2].iter().filter(|&&size| value < size).count();
@@ -75,7 +75,8 @@ mod tests {
             ("1e-9", "9.313e-10"),
             ("2.5e-10", "2.328e-10"),
         ] {
-            assert_eq!(difficulty(Difficulty::parse(written).unwrap()), shown, "{written}");
+            let read = Difficulty::parse(written, Algorithm::Sha256d).unwrap();
+            assert_eq!(difficulty(read, Algorithm::Sha256d), shown, "{written}");
         }
         assert_eq!(time(Duration::from_secs(3 * 3600 + 245)), "03:04:05");
         assert_eq!(time(Duration::from_secs(2 * 86_400 + 1)), "2d 00:00:01");

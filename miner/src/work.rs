@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lode_kinds::hash::{Algorithm, Nonces, Scan};
+use lode_kinds::hash::{self, Nonces, Scan};
 use lode_protocol::header::{NTIME_ROLL_MAX, Roll};
-use lode_protocol::{Difficulty, Target, Template};
+use lode_protocol::{Algorithm, Difficulty, Target, Template};
 
 /// Bits of the extranonce2 that are counted through. More than any miner reaches, and with all rolled times below 2^64.
 const COUNTED_BITS_MAX: u32 = 48;
@@ -32,6 +32,8 @@ pub struct Job {
     pub serial: Serial,
     /// What a submit names it by.
     pub id: String,
+    /// What the header is hashed with.
+    pub algorithm: Algorithm,
     /// The header's fields.
     pub template: Template,
     /// The connection's part of the coinbase.
@@ -50,7 +52,8 @@ impl Job {
     }
 
     fn has_space_of(&self, other: &Job) -> bool {
-        self.template == other.template
+        self.algorithm == other.algorithm
+            && self.template == other.template
             && self.extranonce1 == other.extranonce1
             && self.extranonce2_bytes == other.extranonce2_bytes
     }
@@ -121,8 +124,17 @@ impl Row {
             version: job.template.version,
         };
         let target = Target::from_difficulty(job.difficulty).to_be_bytes();
-        let scan = Scan::new(Algorithm::Sha256d, &job.template.header(&roll), target);
+        let scan = Scan::new(device_algorithm(job.algorithm), &job.template.header(&roll), target);
         Row { extranonce2, ntime, scan, rest: Nonces::ALL }
+    }
+}
+
+/// The devices' name for an algorithm of the wire.
+#[must_use]
+pub fn device_algorithm(algorithm: Algorithm) -> hash::Algorithm {
+    match algorithm {
+        Algorithm::Sha256d => hash::Algorithm::Sha256d,
+        Algorithm::Scrypt => hash::Algorithm::Scrypt,
     }
 }
 
@@ -187,7 +199,7 @@ impl Cursor {
 
 impl Job {
     fn slice_max(&self) -> u64 {
-        u64::try_from(self.difficulty.work().0.saturating_mul(HITS_PER_SLICE_MAX)).unwrap_or(u64::MAX)
+        u64::try_from(self.difficulty.hashes().0.saturating_mul(HITS_PER_SLICE_MAX)).unwrap_or(u64::MAX)
     }
 }
 
@@ -213,10 +225,11 @@ pub(crate) mod tests {
         Job {
             serial: Serial { session: 0, notify: 0 },
             id: "1".into(),
+            algorithm: Algorithm::Sha256d,
             template,
             extranonce1: vec![8, 9],
             extranonce2_bytes,
-            difficulty: Difficulty::ONE,
+            difficulty: Difficulty::one(Algorithm::Sha256d),
             clean: true,
         }
     }
@@ -284,18 +297,22 @@ pub(crate) mod tests {
 
     #[test]
     fn the_scan_is_of_the_header_that_a_pool_rebuilds() {
-        let search = Arc::new(Search::new(Arc::new(job(4)), 77));
-        let mut cursor = Cursor::new(Arc::clone(&search));
-        let slice = cursor.next(10).unwrap();
-        let share = cursor.share(0, &slice, 3);
-        let roll = Roll {
-            extranonce1: &share.job.extranonce1,
-            extranonce2: &share.extranonce2,
-            ntime: share.ntime,
-            nonce: share.nonce,
-            version: share.job.template.version,
-        };
-        let hash = lode_protocol::HeaderHash::of(&share.job.template.header(&roll));
-        assert_eq!(slice.scan.header_hash(3), hash.to_be_bytes());
+        for algorithm in Algorithm::ALL {
+            let search = Arc::new(Search::new(Arc::new(Job { algorithm, ..job(4) }), 77));
+            let mut cursor = Cursor::new(Arc::clone(&search));
+            let slice = cursor.next(10).unwrap();
+            let share = cursor.share(0, &slice, 3);
+            let roll = Roll {
+                extranonce1: &share.job.extranonce1,
+                extranonce2: &share.extranonce2,
+                ntime: share.ntime,
+                nonce: share.nonce,
+                version: share.job.template.version,
+            };
+            let header = share.job.template.header(&roll);
+            assert_eq!(slice.scan.header(3), header);
+            assert_eq!(slice.scan.header_hash(3), device_algorithm(algorithm).hash(&header));
+            assert_eq!(slice.scan.algorithm().name(), algorithm.name());
+        }
     }
 }

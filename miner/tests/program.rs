@@ -23,6 +23,9 @@ fn bad_usage_exits_with_2_and_names_the_option() {
         ("--url stratum+tcp://x:1 --user a --password d=0", "--password"),
         ("--url stratum+tcp://x:1 --user a --device gpu", "--device"),
         ("--url stratum+tcp://x:1 --user a --device cpu:7", "--device"),
+        ("--url stratum+tcp://x:1 --user a --device cpu --intensity opencl:7=50", "--intensity"),
+        ("--url stratum+tcp://x:1 --user a --device cpu --temp-limit 70 --temp-resume 70", "--temp-resume"),
+        ("--url stratum+tcp://x:1 --user a --status 0.0.0.0:0", "--status"),
         ("bench --device cpu:7", "--device"),
     ] {
         let output = output(arguments);

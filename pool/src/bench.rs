@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use lode_protocol::header::{HeaderHash, Roll};
+use lode_protocol::header::Roll;
 use lode_protocol::ids::UserName;
 use lode_protocol::line::LineCodec;
 use lode_protocol::method::{Authorize, Notify, ServerCall, Submit, Subscribe, SubscribeReply, SuggestDifficulty};
 use lode_protocol::rpc::{Id, Message, Request, Response, request_line};
-use lode_protocol::{Difficulty, Target};
+use lode_protocol::{Algorithm, Difficulty, Target};
 use serde::Serialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -25,12 +25,19 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::codec::FramedRead;
 
+use crate::share::hash_of;
+
 /// Most connections.
 pub const CONNECTIONS_MAX: usize = 50_000;
 /// How long a server may take to let a connection in.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Hashes that a connection tries for one share before it gives others their turn.
-const SEARCH_HASHES: u32 = 20_000;
+/// Hashes that a connection tries for one share before it gives others their turn, some milliseconds of them.
+const fn search_hashes(algorithm: Algorithm) -> u32 {
+    match algorithm {
+        Algorithm::Sha256d => 20_000,
+        Algorithm::Scrypt => 64,
+    }
+}
 /// Submits of a connection that may wait for their answers.
 const WINDOW: usize = 64;
 /// Ids of the requests before the submits.
@@ -43,6 +50,8 @@ const SUGGEST_ID: u64 = 3;
 pub struct Options {
     /// Host and port.
     pub server: String,
+    /// What its shares are hashed with.
+    pub algorithm: Algorithm,
     /// Connections.
     pub connections: usize,
     /// How long to submit.
@@ -117,7 +126,7 @@ pub async fn run(options: &Options) -> io::Result<Report> {
     for number in 0..options.connections {
         let (options, start) = (options.clone(), start.clone());
         tasks.spawn(async move {
-            let entered = timeout(LOGIN_TIMEOUT, Client::login(&options.server, number)).await;
+            let entered = timeout(LOGIN_TIMEOUT, Client::login(&options, number)).await;
             // All begin together, those that failed too, so that nobody waits for them.
             start.wait().await;
             match entered {
@@ -173,6 +182,7 @@ fn summarise(options: &Options, seen: Vec<Seen>) -> Report {
 }
 
 struct Client {
+    algorithm: Algorithm,
     lines: FramedRead<OwnedReadHalf, LineCodec>,
     writer: OwnedWriteHalf,
     user: String,
@@ -193,18 +203,20 @@ fn closed() -> io::Error {
 
 impl Client {
     /// Connects and logs in as `bench.w<number>`.
-    async fn login(server: &str, number: usize) -> io::Result<Client> {
-        let stream = TcpStream::connect(server).await?;
+    async fn login(options: &Options, number: usize) -> io::Result<Client> {
+        let stream = TcpStream::connect(&options.server).await?;
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
         let user = format!("bench.w{number}");
+        let algorithm = options.algorithm;
         let mut client = Client {
+            algorithm,
             lines: FramedRead::new(reader, LineCodec::default()),
             writer,
             user: user.clone(),
             extranonce1: Vec::new(),
             extranonce2_bytes: 0,
-            told: Difficulty::ONE,
+            told: Difficulty::one(algorithm),
             job: None,
             nonce: 0,
             next_id: 4,
@@ -216,8 +228,8 @@ impl Client {
         let subscribe = Subscribe { agent: concat!("lode-bench/", env!("CARGO_PKG_VERSION")).into(), session: None };
         client.send(SUBSCRIBE_ID, Subscribe::METHOD, &subscribe.to_params()).await?;
         let suggest = SuggestDifficulty(Difficulty::MIN);
-        client.send(SUGGEST_ID, SuggestDifficulty::METHOD, &suggest.to_params()).await?;
-        let authorize = Authorize { user, password: "d=0.0000000003".into() };
+        client.send(SUGGEST_ID, SuggestDifficulty::METHOD, &suggest.to_params(algorithm)).await?;
+        let authorize = Authorize { user, password: format!("d={:.13}", 1.3 * Difficulty::MIN.to_f64(algorithm)) };
         client.send(AUTHORIZE_ID, Authorize::METHOD, &authorize.to_params()).await?;
         while !client.logged_in || client.job.is_none() {
             client.hear().await?;
@@ -241,7 +253,7 @@ impl Client {
     }
 
     fn told(&mut self, request: &Request) {
-        match ServerCall::from_request(request) {
+        match ServerCall::from_request(request, self.algorithm) {
             Ok(ServerCall::SetDifficulty(told)) => self.told = told.0,
             Ok(ServerCall::Notify(notify)) => {
                 self.seen.jobs.push((notify.job.clone(), Instant::now()));
@@ -321,11 +333,11 @@ impl Client {
             version: template.version,
         };
         let mut header = template.header(&roll);
-        for _ in 0..SEARCH_HASHES {
+        for _ in 0..search_hashes(self.algorithm) {
             header[76..].copy_from_slice(&roll.nonce.to_le_bytes());
             let nonce = roll.nonce;
             roll.nonce = roll.nonce.wrapping_add(1);
-            if target.is_met_by(&HeaderHash::of(&header)) {
+            if target.is_met_by(&hash_of(self.algorithm, &header)) {
                 let (user, job, ntime) = (self.user.clone(), notify.job.clone(), template.ntime);
                 self.nonce = roll.nonce;
                 return Some(Submit { user, job, extranonce2, ntime, nonce, version_bits: None });

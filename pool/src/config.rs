@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lode_protocol::header::EXTRANONCE_BYTES_MAX;
 use lode_protocol::ids::SponsorName;
-use lode_protocol::{Difficulty, hex};
+use lode_protocol::{Algorithm, Difficulty, Hashes, hex};
 use toml::{Table, Value};
 
 use crate::stratum::accept::Limits;
@@ -26,8 +26,10 @@ pub struct Config {
     pub cancel_notice: Duration,
     /// The sponsor whose jobs only fill the time between others.
     pub house_sponsor: Option<SponsorName>,
-    /// Where miners connect.
+    /// Where sha256d miners connect.
     pub stratum: SocketAddr,
+    /// Where scrypt miners connect, if anywhere.
+    pub scrypt: Option<SocketAddr>,
     /// Bytes of the pool's part of the extranonce.
     pub extranonce1_bytes: usize,
     /// Bytes of the miner's part.
@@ -40,8 +42,10 @@ pub struct Config {
     pub limits: Limits,
     /// Bans.
     pub bans: bans::Options,
-    /// Variable difficulty.
+    /// Variable difficulty of sha256d.
     pub vardiff: vardiff::Options,
+    /// Variable difficulty of scrypt.
+    pub scrypt_vardiff: vardiff::Options,
     /// Where the pages and the API are.
     pub http: SocketAddr,
     /// Whether a proxy in front encrypts, so that keys are taken from other machines.
@@ -60,6 +64,7 @@ impl Default for Config {
             cancel_notice: Duration::from_secs(10),
             house_sponsor: None,
             stratum: SocketAddr::from(([0, 0, 0, 0], 3333)),
+            scrypt: None,
             extranonce1_bytes: 4,
             extranonce2_bytes: 4,
             extranonce1_start: None,
@@ -73,8 +78,16 @@ impl Default for Config {
             bans: bans::Options { limit: 50, ban_ms: 600_000, forgive_ms: 30_000, loopback: false },
             vardiff: vardiff::Options {
                 interval_ms: 5_000,
-                start: Difficulty::from_steps(1 << 26),
+                start: Difficulty::from_hashes(Hashes(1 << 26)),
                 least: Difficulty::MIN,
+                most: Difficulty::MAX,
+            },
+            // A thread of a CPU makes some 2^14 scrypt hashes a second, and judging a share takes the pool one: so
+            // it starts at 2^16 and is never asked to judge more than one for each 2^8 that a miner makes.
+            scrypt_vardiff: vardiff::Options {
+                interval_ms: 5_000,
+                start: Difficulty::from_hashes(Hashes(1 << 16)),
+                least: Difficulty::from_hashes(Hashes(1 << 8)),
                 most: Difficulty::MAX,
             },
             http: SocketAddr::from(([0, 0, 0, 0], 8080)),
@@ -135,10 +148,10 @@ fn seconds(value: &Value, high: u64) -> Option<Duration> {
     integer(value, 1, high).map(Duration::from_secs)
 }
 
-fn difficulty(value: &Value) -> Option<Difficulty> {
+fn difficulty(value: &Value, algorithm: Algorithm) -> Option<Difficulty> {
     #[expect(clippy::cast_precision_loss, reason = "difficulties of this size are not exact integers anyway")]
     let number = value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))?;
-    Difficulty::from_f64(number).ok()
+    Difficulty::from_f64(number, algorithm).ok()
 }
 
 fn whole(value: u64) -> Value {
@@ -194,6 +207,17 @@ const ROWS: &[Row] = &[
         meaning: "where miners connect (sha256d); port 0 takes any that is free",
         read: |c, v| v.as_str()?.parse().ok().map(|address| c.stratum = address),
         show: |c| text(c.stratum),
+    },
+    Row {
+        name: "stratum.scrypt_address",
+        takes: "an IP address and a port such as \"0.0.0.0:3334\", or \"\"",
+        meaning: "where scrypt miners connect; port 0 takes any that is free, and without it no scrypt job is taken",
+        read: |c, v| {
+            let address = v.as_str()?;
+            c.scrypt = if address.is_empty() { None } else { Some(address.parse().ok()?) };
+            Some(())
+        },
+        show: |c| text(c.scrypt.map(|address| address.to_string()).unwrap_or_default()),
     },
     Row {
         name: "stratum.extranonce1_bytes",
@@ -281,29 +305,50 @@ const ROWS: &[Row] = &[
         name: "vardiff.share_interval_ms",
         takes: "an integer from 100 to 600000",
         meaning: "wanted milliseconds between two shares of a worker",
-        read: |c, v| integer(v, 100, 600_000).map(|n| c.vardiff.interval_ms = n),
+        read: |c, v| integer(v, 100, 600_000).map(|n| (c.vardiff.interval_ms, c.scrypt_vardiff.interval_ms) = (n, n)),
         show: |c| whole(c.vardiff.interval_ms),
     },
     Row {
         name: "vardiff.start",
         takes: "a number above 0",
         meaning: "difficulty that a connection starts with",
-        read: |c, v| difficulty(v).map(|d| c.vardiff.start = d),
-        show: |c| Value::Float(c.vardiff.start.to_f64()),
+        read: |c, v| difficulty(v, Algorithm::Sha256d).map(|d| c.vardiff.start = d),
+        show: |c| Value::Float(c.vardiff.start.to_f64(Algorithm::Sha256d)),
     },
     Row {
         name: "vardiff.least",
         takes: "a number above 0",
         meaning: "lowest difficulty (2^-32 is one hash a share)",
-        read: |c, v| difficulty(v).map(|d| c.vardiff.least = d),
-        show: |c| Value::Float(c.vardiff.least.to_f64()),
+        read: |c, v| difficulty(v, Algorithm::Sha256d).map(|d| c.vardiff.least = d),
+        show: |c| Value::Float(c.vardiff.least.to_f64(Algorithm::Sha256d)),
     },
     Row {
         name: "vardiff.most",
         takes: "a number above 0",
         meaning: "highest difficulty",
-        read: |c, v| difficulty(v).map(|d| c.vardiff.most = d),
-        show: |c| Value::Float(c.vardiff.most.to_f64()),
+        read: |c, v| difficulty(v, Algorithm::Sha256d).map(|d| c.vardiff.most = d),
+        show: |c| Value::Float(c.vardiff.most.to_f64(Algorithm::Sha256d)),
+    },
+    Row {
+        name: "vardiff.scrypt_start",
+        takes: "a number above 0",
+        meaning: "difficulty that a scrypt connection starts with, as scrypt miners write it: 1 is 65536 hashes",
+        read: |c, v| difficulty(v, Algorithm::Scrypt).map(|d| c.scrypt_vardiff.start = d),
+        show: |c| Value::Float(c.scrypt_vardiff.start.to_f64(Algorithm::Scrypt)),
+    },
+    Row {
+        name: "vardiff.scrypt_least",
+        takes: "a number above 0",
+        meaning: "lowest difficulty of scrypt (2^-16 is one hash a share)",
+        read: |c, v| difficulty(v, Algorithm::Scrypt).map(|d| c.scrypt_vardiff.least = d),
+        show: |c| Value::Float(c.scrypt_vardiff.least.to_f64(Algorithm::Scrypt)),
+    },
+    Row {
+        name: "vardiff.scrypt_most",
+        takes: "a number above 0",
+        meaning: "highest difficulty of scrypt",
+        read: |c, v| difficulty(v, Algorithm::Scrypt).map(|d| c.scrypt_vardiff.most = d),
+        show: |c| Value::Float(c.scrypt_vardiff.most.to_f64(Algorithm::Scrypt)),
     },
     Row {
         name: "http.address",
@@ -367,6 +412,9 @@ impl Config {
         }
         if self.vardiff.least > self.vardiff.most {
             return fail("vardiff.least is above vardiff.most".into());
+        }
+        if self.scrypt_vardiff.least > self.scrypt_vardiff.most {
+            return fail("vardiff.scrypt_least is above vardiff.scrypt_most".into());
         }
         let spaces = 1u64.checked_shl(8 * u32::try_from(self.extranonce1_bytes).unwrap_or(u32::MAX));
         if spaces.is_some_and(|spaces| (self.limits.connections as u64) > spaces / 2) {
@@ -465,9 +513,22 @@ mod tests {
     }
 
     #[test]
+    fn each_algorithm_writes_its_difficulties_in_its_own_way() {
+        let config = Config::parse("[stratum]\nscrypt_address = \"[::1]:0\"\n[vardiff]\nstart = 2\nscrypt_start = 2");
+        let config = config.unwrap();
+        assert_eq!(
+            (config.vardiff.start.hashes(), config.scrypt_vardiff.start.hashes()),
+            (Hashes(2 << 32), Hashes(2 << 16))
+        );
+        assert_eq!(config.scrypt, "[::1]:0".parse().ok());
+        assert!(Config::parse("[stratum]\nscrypt_address = \"3334\"").is_err());
+    }
+
+    #[test]
     fn options_at_odds_are_refused() {
         assert!(matches!(Config::parse("[stratum]\nextranonce1_start = \"00\""), Err(ConfigError::Together(_))));
         assert!(matches!(Config::parse("[vardiff]\nleast = 5\nmost = 1"), Err(ConfigError::Together(_))));
+        assert!(matches!(Config::parse("[vardiff]\nscrypt_least = 5\nscrypt_most = 1"), Err(ConfigError::Together(_))));
         let few = "[stratum]\nextranonce1_bytes = 2\nconnections_max = 40000";
         assert!(matches!(Config::parse(few), Err(ConfigError::Together(_))));
     }

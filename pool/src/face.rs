@@ -5,11 +5,12 @@ use std::sync::Arc;
 use lode_dashboard::port::{Health, Idempotency, Port, PortError, Submitted};
 use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::{
-    AccountView, DepositRequest, DepositView, EarningView, HashSpec, JobRequest, JobResult, JobView, LeaderView,
-    LedgerView, ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
+    AccountView, DepositRequest, DepositView, EarningView, HashRules, HashSpec, JobRequest, JobResult, JobView,
+    LeaderView, LedgerView, ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated,
+    SponsorView,
 };
-use lode_protocol::hex;
 use lode_protocol::ids::{AccountName, JobId, SponsorName};
+use lode_protocol::{Algorithm, RateCard, hex};
 use tokio::sync::watch;
 
 use crate::clock::rfc3339;
@@ -28,9 +29,6 @@ use crate::stats::Stats;
 use crate::stratum::Shared;
 use crate::views;
 
-/// Version of the rate card that work is counted by.
-const RATE_CARD: u32 = 1;
-
 /// The pool behind its HTTP face.
 #[derive(Debug)]
 pub struct Face {
@@ -46,8 +44,8 @@ pub struct Face {
     pub config: Config,
     /// When the pool started.
     pub started_at: Millis,
-    /// Where miners connect.
-    pub listener: ListenerView,
+    /// Where miners connect, each algorithm at one of them.
+    pub listeners: Vec<ListenerView>,
     /// Changes with the ledger and with who is here.
     pub changes: watch::Receiver<u64>,
     /// The number of the next search on the wire.
@@ -125,27 +123,38 @@ impl Face {
         Search::new(job, spec, self.next_serial(), self.is_filler(&job.terms.sponsor))
     }
 
+    /// Whether there is a listener of this algorithm.
+    #[must_use]
+    pub fn serves(&self, algorithm: Algorithm) -> bool {
+        self.listeners.iter().any(|listener| listener.algorithm == algorithm)
+    }
+
     fn quote_of(&self, request: &JobRequest, spec: &HashSpec) -> Quote {
-        let (_, workers) = self.shared.presence.counts();
-        let rate = self.stats.rate(self.now());
+        let algorithm = spec.rate.algorithm();
+        let runnable = self.shared.presence.has(algorithm);
+        let rate = self.stats.rate(algorithm, self.now());
         let expected = spec.work_expected();
         let eta = rate.map(|rate| u64::try_from(expected.0 / rate.max(1)).unwrap_or(u64::MAX));
         Quote {
             kind: request.kind.clone(),
+            algorithm,
             work: spec.work_quoted(),
             work_expected: expected,
             price: request.budget,
             asset: request.asset.clone(),
             elements: None,
-            runnable: workers > 0,
-            why_not: (workers == 0).then(|| "no worker is connected".into()),
-            eta_s: eta.filter(|_| workers > 0),
+            runnable,
+            why_not: (!runnable).then(|| format!("no {algorithm} worker is connected")),
+            eta_s: eta.filter(|_| runnable),
             fee_bps: self.config.fee_bps,
         }
     }
 
     fn spec_of(&self, request: &JobRequest) -> Result<HashSpec, PortError> {
-        HashSpec::from_json(request.spec.clone(), self.extranonce_bytes()).map_err(PortError::Fields)
+        let algorithms: Vec<Algorithm> = self.listeners.iter().map(|listener| listener.algorithm).collect();
+        let extranonce_bytes = self.extranonce_bytes();
+        let rules = HashRules { extranonce_bytes, algorithms: &algorithms, rate_card: RateCard::CURRENT };
+        HashSpec::from_json(request.spec.clone(), &rules).map_err(PortError::Fields)
     }
 
     /// Keeps the spec with its extranonce size written out, so that it reads by itself later.
@@ -179,7 +188,8 @@ impl Face {
             budget: request.budget.0,
             scheme: Scheme::Prop,
             fee_bps: self.config.fee_bps,
-            rate_card: RATE_CARD,
+            algorithm: spec.rate.algorithm(),
+            rate_card: RateCard::CURRENT.version(),
             work_quoted: spec.work_quoted().0,
             work_expected: spec.work_expected().0,
             deadline_ms: request.deadline_s * 1000,
@@ -231,7 +241,7 @@ impl Port for Face {
             name: self.config.name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             started_at: rfc3339(self.started_at),
-            listeners: vec![self.listener.clone()],
+            listeners: self.listeners.clone(),
             connections,
             workers,
             accounts: self.stats.accounts(),
@@ -376,8 +386,8 @@ impl Port for Face {
             let state = views::job(&job).state.name();
             return Err(PortError::Conflict(format!("job {id} is {state} and has no solution")));
         };
-        let spec = self.specs.hash_spec(&job.terms.spec).map_err(|error| PortError::LedgerDown(error.to_string()))?;
-        Ok(views::result(&header_of_proof(&spec, &solution.proof), solution))
+        let spec = self.specs.hash_spec(&job.terms).map_err(|error| PortError::LedgerDown(error.to_string()))?;
+        Ok(views::result(job.terms.algorithm, &header_of_proof(&spec, &solution.proof), solution))
     }
 
     async fn create_sponsor(&self, new: NewSponsor) -> Result<SponsorCreated, PortError> {
@@ -434,13 +444,13 @@ mod tests {
     use crate::ledger::writer::{Listener, Opening, Options};
     use crate::stratum::bans::Bans;
     use crate::stratum::extranonce::Extranonces;
+    use crate::stratum::judges::Judges;
     use crate::stratum::presence::Presence;
-    use crate::stratum::session::Settings;
 
     struct Ends(mpsc::UnboundedSender<JobId>);
 
     impl Listener for Ends {
-        fn share(&mut self, _: &AccountName, _: u128, _: Millis) {}
+        fn share(&mut self, _: &AccountName, _: Algorithm, _: u128, _: Millis) {}
         fn closed(&mut self, job: JobId) {
             self.0.send(job).unwrap();
         }
@@ -456,21 +466,21 @@ mod tests {
     fn face(data: &std::path::Path, group: Duration) -> Face {
         let clock = system_clock();
         let secrets = Secrets::open(data).unwrap();
-        let opening = Opening::open(data, &clock, |_, _, _| {}).unwrap();
+        let opening = Opening::open(data, &clock, |_, _, _, _| {}).unwrap();
         let (ends, closed) = mpsc::unbounded_channel();
         let (ledger, _) = opening.start(Options { group }, clock.clone(), Ends(ends));
         let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, CancellationToken::new());
         tokio::spawn(keeper);
         let config = Config::default();
-        let settings = Settings { extranonce2_bytes: 4, version_mask: 0, vardiff: config.vardiff };
         let shared = Arc::new(Shared {
             book,
             clock: clock.clone(),
             extranonces: Arc::new(Extranonces::new(&[0; 4], secrets.session_key)),
             bans: Bans::new(config.bans),
             presence: Presence::default(),
-            settings,
+            judges: Judges::new(1),
             limits: config.limits,
+            doors: Arc::default(),
             ledger,
         });
         Face {
@@ -479,12 +489,14 @@ mod tests {
             specs: Specs::at(data),
             stats: Arc::default(),
             started_at: clock.now(),
-            listener: ListenerView {
-                algorithm: "sha256d".into(),
-                address: String::new(),
-                extranonce1_bytes: 4,
-                extranonce2_bytes: 4,
-            },
+            listeners: Algorithm::ALL
+                .map(|algorithm| ListenerView {
+                    algorithm,
+                    address: String::new(),
+                    extranonce1_bytes: 4,
+                    extranonce2_bytes: 4,
+                })
+                .to_vec(),
             changes: watch::channel(0).1,
             next_serial: 1.into(),
             config,
@@ -492,8 +504,12 @@ mod tests {
     }
 
     fn job(deadline_s: u64) -> JobRequest {
+        job_of(Algorithm::Sha256d, deadline_s)
+    }
+
+    fn job_of(algorithm: Algorithm, deadline_s: u64) -> JobRequest {
         let spec: Value = json!({
-            "algorithm": "sha256d", "version": "20000000", "prev_hash": "00".repeat(32),
+            "algorithm": algorithm, "version": "20000000", "prev_hash": "00".repeat(32),
             "coinbase1": format!("0100000001{}ffffffff08", "00".repeat(32)),
             "coinbase2": format!("ffffffff01{}0000000000", "00".repeat(8)),
             "merkle_branch": [], "nbits": "1d00ffff", "ntime": "60000000", "target": "00".repeat(6) + &"ff".repeat(26),
@@ -541,7 +557,7 @@ mod tests {
         }
         let mut hands = Vec::new();
         for _ in 0..3 {
-            hands.push(face.shared.book.join(lode_protocol::Difficulty::ONE).await.unwrap());
+            hands.push(face.shared.book.join(Algorithm::Sha256d, lode_protocol::Difficulty::MIN).await.unwrap());
         }
         let jobs = |hands: &[(u64, crate::jobs::book::Watch)]| -> Vec<u64> {
             hands.iter().map(|(_, watch)| watch.borrow().as_ref().unwrap().job.0).collect()
@@ -550,6 +566,59 @@ mod tests {
         let (id, _) = hands.remove(1);
         face.shared.book.leave(id).await;
         until("one on each job", || jobs(&hands).contains(&2) && jobs(&hands).contains(&1)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_goes_to_connections_of_its_algorithm_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let face = face(dir.path(), Duration::ZERO);
+        let sponsor = funded(&face).await;
+        let book = &face.shared.book;
+        let join = |algorithm| book.join(algorithm, lode_protocol::Difficulty::MIN);
+        let early = join(Algorithm::Scrypt).await.unwrap();
+        face.submit(&sponsor, job_of(Algorithm::Sha256d, 1000), None).await.unwrap();
+        let alone = join(Algorithm::Sha256d).await.unwrap();
+        let job = |(_, watch): &(u64, crate::jobs::book::Watch)| watch.borrow().as_ref().map(|search| search.job.0);
+        assert_eq!((job(&early), job(&alone)), (None, Some(1)));
+        face.submit(&sponsor, job_of(Algorithm::Scrypt, 1000), None).await.unwrap();
+        let late = join(Algorithm::Scrypt).await.unwrap();
+        assert_eq!((job(&early), job(&alone), job(&late)), (Some(2), Some(1), Some(2)));
+        // The last of its kind leaves, and its job is given to none of the other kind.
+        book.leave(alone.0).await;
+        let again = join(Algorithm::Sha256d).await.unwrap();
+        assert_eq!((job(&early), job(&late), job(&again)), (Some(2), Some(2), Some(1)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn work_is_quoted_at_the_rate_of_the_algorithm_and_kept_with_the_job() {
+        let dir = tempfile::tempdir().unwrap();
+        let face = face(dir.path(), Duration::ZERO);
+        let sponsor = funded(&face).await;
+        let rate = lode_protocol::ratecard::SCRYPT_WORK_PER_HASH;
+        let quotes = Algorithm::ALL.map(|algorithm| face.quote(&job_of(algorithm, 1000)).unwrap());
+        // Targets are the same, and so are the hashes that they take.
+        assert_eq!(quotes[1].work_expected.0, quotes[0].work_expected.0 * rate);
+        assert_eq!(quotes[1].why_not.as_deref(), Some("no scrypt worker is connected"));
+        face.shared.presence.online(&"a.b".parse().unwrap(), Algorithm::Scrypt);
+        let runnable = Algorithm::ALL.map(|algorithm| face.quote(&job_of(algorithm, 1000)).unwrap().runnable);
+        assert_eq!(runnable, [false, true]);
+        face.submit(&sponsor, job_of(Algorithm::Scrypt, 1000), None).await.unwrap();
+        let terms = face.record(JobId(1)).unwrap().terms;
+        assert_eq!((terms.algorithm, terms.rate_card), (Algorithm::Scrypt, 2));
+        assert_eq!(face.specs.hash_spec(&terms).unwrap().work_expected(), quotes[1].work_expected);
+        let wrong = crate::ledger::entry::Terms { algorithm: Algorithm::Sha256d, ..terms };
+        assert!(matches!(face.specs.hash_spec(&wrong), Err(crate::specs::SpecError::Algorithm(_))));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_without_a_listener_of_its_algorithm_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut face = face(dir.path(), Duration::ZERO);
+        face.listeners.truncate(1);
+        let Err(PortError::Fields(fields)) = face.quote(&job_of(Algorithm::Scrypt, 1000)) else { panic!("quoted") };
+        let named: Vec<_> = fields.iter().map(|fault| (fault.field.as_str(), fault.detail.as_str())).collect();
+        let detail = "this pool has no scrypt listener; configured are: sha256d";
+        assert_eq!(named, [("spec.algorithm", detail)]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use lode_pool::clock::Clock;
 use lode_pool::config::Config;
 use lode_pool::ledger::check::{Report, audit};
 use lode_pool::serve::{Pool, Start};
+use lode_protocol::Algorithm;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,9 @@ enum Command {
         /// Where miners connect, e.g. 0.0.0.0:3333; port 0 takes any that is free.
         #[arg(long, value_name = "ADDR")]
         stratum: Option<SocketAddr>,
+        /// Where scrypt miners connect, e.g. 0.0.0.0:3334; without it the pool takes no scrypt jobs.
+        #[arg(long, value_name = "ADDR")]
+        scrypt: Option<SocketAddr>,
         /// Where the pages, the JSON API and the metrics are, e.g. 0.0.0.0:8080.
         #[arg(long, value_name = "ADDR")]
         http: Option<SocketAddr>,
@@ -56,6 +60,9 @@ enum Command {
         /// The server, stratum+tcp://HOST:PORT.
         #[arg(long)]
         url: String,
+        /// What the server's shares are hashed with: sha256d or scrypt.
+        #[arg(long, default_value_t = Algorithm::Sha256d)]
+        algorithm: Algorithm,
         /// Connections, 1 to 50000.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=bench::CONNECTIONS_MAX as u64))]
         connections: u64,
@@ -87,9 +94,16 @@ fn failed(error: impl ToString) -> Failure {
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
-        Command::Serve { config, data, stratum, http } => serve(config.as_deref(), data, stratum, http),
+        Command::Serve { config, data, stratum, scrypt, http } => {
+            serve(config.as_deref(), data, &Addresses { stratum, scrypt, http })
+        }
         Command::Audit { data, json } => run_audit(&data, json),
-        Command::Bench { url, connections, seconds, rate, json } => run_bench(&url, connections, seconds, rate, json),
+        Command::Bench { url, algorithm, connections, seconds, rate, json } => {
+            let connections = usize::try_from(connections).unwrap_or(bench::CONNECTIONS_MAX);
+            let duration = Duration::from_secs(seconds);
+            let options = bench::Options { server: String::new(), algorithm, connections, duration, rate: rate.into() };
+            run_bench(&url, &options, json)
+        }
         Command::Config => print(&Config::documented()),
     };
     match done {
@@ -123,15 +137,18 @@ fn system_clock() -> Clock {
     })
 }
 
-fn serve(
-    config: Option<&Path>,
-    data: PathBuf,
+/// Addresses that stand before those of the configuration.
+struct Addresses {
     stratum: Option<SocketAddr>,
+    scrypt: Option<SocketAddr>,
     http: Option<SocketAddr>,
-) -> Result<(), Failure> {
+}
+
+fn serve(config: Option<&Path>, data: PathBuf, addresses: &Addresses) -> Result<(), Failure> {
     let mut config = read_config(config)?;
-    config.stratum = stratum.unwrap_or(config.stratum);
-    config.http = http.unwrap_or(config.http);
+    config.stratum = addresses.stratum.unwrap_or(config.stratum);
+    config.scrypt = addresses.scrypt.or(config.scrypt);
+    config.http = addresses.http.unwrap_or(config.http);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colour = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).init();
@@ -139,14 +156,23 @@ fn serve(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
         let stratum = bind("--stratum", config.stratum).await?;
+        let scrypt = match config.scrypt {
+            Some(address) => Some(bind("--scrypt", address).await?),
+            None => None,
+        };
         let http = bind("--http", config.http).await?;
-        let addresses = (stratum.local_addr().map_err(failed)?, http.local_addr().map_err(failed)?);
-        let start = Start { config, data, stratum, http, clock: system_clock(), metrics: Some(metrics) };
+        let mut bound = serde_json::Map::new();
+        for (name, listener) in [("stratum", Some(&stratum)), ("scrypt", scrypt.as_ref()), ("http", Some(&http))] {
+            if let Some(listener) = listener {
+                bound.insert(name.into(), listener.local_addr().map_err(failed)?.to_string().into());
+            }
+        }
+        let bound = serde_json::Value::Object(bound).to_string();
+        let start = Start { config, data, stratum, scrypt, http, clock: system_clock(), metrics: Some(metrics) };
         let pool = tokio::task::block_in_place(|| Pool::open(start)).map_err(failed)?;
         let shutdown = stop_on_signal()?;
-        let (stratum, http) = addresses;
-        print(&format!("{}\n", serde_json::json!({"stratum": stratum.to_string(), "http": http.to_string()})))?;
-        tracing::info!(%stratum, %http, "serving");
+        print(&format!("{bound}\n"))?;
+        tracing::info!(addresses = bound, "serving");
         pool.serve(shutdown).await;
         Ok(())
     })
@@ -183,16 +209,12 @@ fn run_audit(data: &Path, json: bool) -> Result<(), Failure> {
     }
 }
 
-fn run_bench(url: &str, connections: u64, seconds: u64, rate: u32, json: bool) -> Result<(), Failure> {
+/// Runs `options` against the server that `url` names.
+fn run_bench(url: &str, options: &bench::Options, json: bool) -> Result<(), Failure> {
     let server = url.strip_prefix("stratum+tcp://").filter(|rest| rest.contains(':'));
     let server =
         server.ok_or_else(|| Failure(format!("--url takes stratum+tcp://HOST:PORT, not {url:?}"), BAD_USAGE))?;
-    let options = bench::Options {
-        server: server.trim_end_matches('/').to_owned(),
-        connections: usize::try_from(connections).map_err(failed)?,
-        duration: Duration::from_secs(seconds),
-        rate: rate.into(),
-    };
+    let options = bench::Options { server: server.trim_end_matches('/').to_owned(), ..options.clone() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let report = runtime.block_on(bench::run(&options)).map_err(|error| failed(format!("{url}: {error}")))?;
     if json {

@@ -3,13 +3,16 @@
 
 use std::fs::File;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lode_dashboard::HttpOptions;
 use lode_dashboard::metrics as names;
+use lode_protocol::Algorithm;
 use lode_protocol::api::ListenerView;
 use lode_protocol::ids::{AccountName, JobId};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -30,6 +33,7 @@ use crate::specs::Specs;
 use crate::stats::Stats;
 use crate::stratum::bans::Bans;
 use crate::stratum::extranonce::Extranonces;
+use crate::stratum::judges::Judges;
 use crate::stratum::presence::Presence;
 use crate::stratum::session::Settings;
 use crate::stratum::{Shared, accept};
@@ -66,8 +70,10 @@ pub struct Start {
     pub config: Config,
     /// Where everything is kept.
     pub data: PathBuf,
-    /// Where miners connect; bound.
+    /// Where sha256d miners connect; bound.
     pub stratum: TcpListener,
+    /// Where scrypt miners connect, if anywhere; bound.
+    pub scrypt: Option<TcpListener>,
     /// Where the pages and the API are; bound.
     pub http: TcpListener,
     /// The time.
@@ -100,8 +106,8 @@ struct Listener {
 }
 
 impl writer::Listener for Listener {
-    fn share(&mut self, account: &AccountName, work: u128, at: Millis) {
-        self.stats.share(account, work, at);
+    fn share(&mut self, account: &AccountName, algorithm: Algorithm, work: u128, at: Millis) {
+        self.stats.share(account, algorithm, work, at);
     }
 
     fn closed(&mut self, job: JobId) {
@@ -138,7 +144,9 @@ impl Pool {
         let lock = lock(&start.data)?;
         let secrets = Secrets::open(&start.data)?;
         let stats = Arc::new(Stats::default());
-        let opening = Opening::open(&start.data, &start.clock, |account, work, at| stats.share(account, work, at))?;
+        let opening = Opening::open(&start.data, &start.clock, |account, algorithm, work, at| {
+            stats.share(account, algorithm, work, at);
+        })?;
         report(&opening.restored);
         Ok(Pool { start, lock, secrets, stats, opening })
     }
@@ -146,7 +154,9 @@ impl Pool {
     /// Serves until `shutdown`, then stops cleanly.
     pub async fn serve(self, shutdown: CancellationToken) {
         let Pool { start, lock, secrets, stats, opening } = self;
-        let Start { config, data, stratum, http, clock, metrics } = start;
+        let Start { config, data, stratum, scrypt, http, clock, metrics } = start;
+        let scrypt = scrypt.map(|listener| (Algorithm::Scrypt, listener));
+        let sockets: Vec<Socket> = iter::once((Algorithm::Sha256d, stratum)).chain(scrypt).collect();
         let open_jobs = opening.restored.open_jobs.clone();
         let (closed_sender, closed) = mpsc::unbounded_channel();
         let entries = opening.restored.entries;
@@ -167,14 +177,14 @@ impl Pool {
             specs: Specs::at(&data),
             stats,
             started_at: clock.now(),
-            listener: listener_view(&config, &stratum),
+            listeners: sockets.iter().map(|socket| listener_view(&config, socket)).collect(),
             changes,
             next_serial: AtomicU32::new(1),
             config,
         });
         restore(&face, &open_jobs).await;
         let web = lode_dashboard::serve(http, face.clone(), options, shutdown.clone().cancelled_owned());
-        run_sockets(stratum, shared.clone(), web, &shutdown).await;
+        run_sockets(sockets, &face, web, &shutdown).await;
         inside.cancel();
         for task in [keeper, joiner] {
             if let Err(error) = task.await {
@@ -196,13 +206,22 @@ fn shared(config: &Config, secrets: &Secrets, clock: &Clock, book: Book, ledger:
         extranonces: Arc::new(extranonces(config, secrets)),
         bans: Bans::new(config.bans),
         presence: Presence::default(),
-        settings: Settings {
-            extranonce2_bytes: config.extranonce2_bytes,
-            version_mask: config.version_mask,
-            vardiff: config.vardiff,
-        },
+        judges: Judges::default(),
         limits: config.limits,
+        doors: Arc::default(),
     }
+}
+
+/// A stratum listener and its algorithm.
+type Socket = (Algorithm, TcpListener);
+
+fn settings(config: &Config, algorithm: Algorithm) -> Settings {
+    let vardiff = match algorithm {
+        Algorithm::Sha256d => config.vardiff,
+        Algorithm::Scrypt => config.scrypt_vardiff,
+    };
+    let (extranonce2_bytes, version_mask) = (config.extranonce2_bytes, config.version_mask);
+    Settings { algorithm, extranonce2_bytes, version_mask, vardiff }
 }
 
 fn http_options(config: &Config, metrics: Option<PrometheusHandle>) -> HttpOptions {
@@ -214,20 +233,24 @@ fn http_options(config: &Config, metrics: Option<PrometheusHandle>) -> HttpOptio
     }
 }
 
-/// Serves both ports until both have drained, or until their time to do so is up.
+/// Serves all ports until all have drained, or until their time to do so is up.
 async fn run_sockets(
-    stratum: TcpListener,
-    shared: Arc<Shared>,
+    sockets: Vec<Socket>,
+    face: &Face,
     web: impl Future<Output = io::Result<()>>,
     shutdown: &CancellationToken,
 ) {
-    let both = async { tokio::join!(accept::serve(stratum, shared, shutdown.clone()), web) };
+    let stratum = join_all(sockets.into_iter().map(|(algorithm, listener)| {
+        let settings = settings(&face.config, algorithm);
+        accept::serve(listener, settings, face.shared.clone(), shutdown.clone())
+    }));
+    let all = async { tokio::join!(stratum, web) };
     let overtime = async {
         shutdown.cancelled().await;
         tokio::time::sleep(STOP_TIMEOUT).await;
     };
     tokio::select! {
-        ((), served) = both => {
+        (_, served) = all => {
             if let Err(error) = served {
                 tracing::error!(%error, "the web server ended");
             }
@@ -270,10 +293,11 @@ fn extranonces(config: &Config, secrets: &Secrets) -> Extranonces {
     Extranonces::new(&start, secrets.session_key)
 }
 
-fn listener_view(config: &Config, stratum: &TcpListener) -> ListenerView {
+fn listener_view(config: &Config, (algorithm, listener): &Socket) -> ListenerView {
     ListenerView {
-        algorithm: "sha256d".into(),
-        address: stratum.local_addr().map_or_else(|_| config.stratum.to_string(), |address| address.to_string()),
+        algorithm: *algorithm,
+        // A listener that is bound has an address, as long as it is open.
+        address: listener.local_addr().map(|address| address.to_string()).unwrap_or_default(),
         extranonce1_bytes: config.extranonce1_bytes,
         extranonce2_bytes: config.extranonce2_bytes,
     }
@@ -307,7 +331,11 @@ pub(crate) async fn restore(face: &Face, open_jobs: &[Job]) {
     let book = &face.shared.book;
     for job in open_jobs {
         let id = job.terms.job;
-        match face.specs.hash_spec(&job.terms.spec) {
+        match face.specs.hash_spec(&job.terms) {
+            Ok(_) if !face.serves(job.terms.algorithm) => {
+                tracing::error!(job = %id, algorithm = %job.terms.algorithm, "its algorithm has no listener now; it is not served");
+                book.keep(id, job.terms.deadline_at).await;
+            }
             Ok(spec) if spec.extranonce_bytes == face.config.extranonce1_bytes + face.config.extranonce2_bytes => {
                 book.open(face.search(job, spec)).await;
             }

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use lode_protocol::api::HashSpec;
-use lode_protocol::hex;
+use lode_protocol::api::{HashRules, HashSpec};
+use lode_protocol::{RateCard, hex};
 use serde_json::Value;
 
+use crate::ledger::entry::Terms;
 use crate::ledger::journal::sync_dir;
 
 /// Why a spec is not there.
@@ -27,6 +28,9 @@ pub enum SpecError {
     /// The file does not read as a spec.
     #[error("{0} does not read as a spec")]
     Malformed(PathBuf),
+    /// The file is of another algorithm than the job.
+    #[error("{0} is of another algorithm than its job")]
+    Algorithm(PathBuf),
 }
 
 /// The directory of specs.
@@ -69,11 +73,12 @@ impl Specs {
         Ok(digest)
     }
 
-    /// The hash spec of this digest.
+    /// The spec of a hash job, read by the rate card that the job opened under.
     ///
     /// # Errors
-    /// It is missing, damaged, or not a hash spec.
-    pub fn hash_spec(&self, digest: &[u8; 32]) -> Result<HashSpec, SpecError> {
+    /// It is missing, damaged, or not what the job was opened for.
+    pub fn hash_spec(&self, terms: &Terms) -> Result<HashSpec, SpecError> {
+        let digest = &terms.spec;
         let path = self.path(digest);
         let bytes = fs::read(&path).map_err(|source| SpecError::Io { path: path.clone(), source })?;
         if blake3::hash(&bytes).as_bytes() != digest {
@@ -82,8 +87,14 @@ impl Specs {
         let read = || -> Option<HashSpec> {
             let spec: Value = serde_json::from_slice(&bytes).ok()?;
             let bytes = usize::try_from(spec.get("extranonce_bytes")?.as_u64()?).ok()?;
-            HashSpec::from_json(spec, bytes).ok()
+            let rate_card = RateCard::of_version(terms.rate_card)?;
+            let rules = HashRules { extranonce_bytes: bytes, algorithms: &lode_protocol::Algorithm::ALL, rate_card };
+            HashSpec::from_json(spec, &rules).ok()
         };
-        read().ok_or(SpecError::Malformed(path))
+        match read() {
+            None => Err(SpecError::Malformed(path)),
+            Some(spec) if spec.rate.algorithm() != terms.algorithm => Err(SpecError::Algorithm(path)),
+            Some(spec) => Ok(spec),
+        }
     }
 }

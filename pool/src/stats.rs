@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use lode_protocol::Work;
 use lode_protocol::api::WorkWindows;
 use lode_protocol::ids::AccountName;
+use lode_protocol::{Algorithm, Work};
 
 use crate::ledger::entry::Millis;
 
@@ -59,6 +59,7 @@ impl Series {
 #[derive(Debug, Default)]
 struct Inner {
     pool: Series,
+    algorithms: BTreeMap<Algorithm, Series>,
     accounts: HashMap<AccountName, Series>,
     totals: BTreeMap<AccountName, (u128, u64)>,
     all: u128,
@@ -72,10 +73,11 @@ pub struct Stats {
 
 impl Stats {
     /// Counts a share.
-    pub fn share(&self, account: &AccountName, work: u128, at: Millis) {
+    pub fn share(&self, account: &AccountName, algorithm: Algorithm, work: u128, at: Millis) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.all = inner.all.saturating_add(work);
         inner.pool.add(work, at);
+        inner.algorithms.entry(algorithm).or_default().add(work, at);
         let total = inner.totals.entry(account.clone()).or_default();
         *total = (total.0.saturating_add(work), total.1 + 1);
         inner.accounts.entry(account.clone()).or_default().add(work, at);
@@ -113,10 +115,12 @@ impl Stats {
         rows
     }
 
-    /// Hashes per second of the pool, by the last minute or, where that is empty, quarter hour.
+    /// Work per second of the pool's miners of `algorithm`, by the last minute or, where that is empty, quarter hour.
     #[must_use]
-    pub fn rate(&self, now: Millis) -> Option<u128> {
-        let windows = self.pool(now);
+    pub fn rate(&self, algorithm: Algorithm, now: Millis) -> Option<u128> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let windows = inner.algorithms.get(&algorithm)?.windows(Work::default(), now);
+        drop(inner);
         let minute = windows.m1.0 / 60;
         let rate = if minute > 0 { minute } else { windows.m15.0 / 900 };
         (rate > 0).then_some(rate)
@@ -133,7 +137,7 @@ mod tests {
         let alice: AccountName = "alice".parse().unwrap();
         let start: u64 = 1_790_000_000_000;
         for (age_s, work) in [(90_000, 1), (80_000, 10), (3_000, 100), (600, 1_000), (10, 10_000)] {
-            stats.share(&alice, work, start - age_s * 1000);
+            stats.share(&alice, Algorithm::Scrypt, work, start - age_s * 1000);
         }
         let windows = stats.account(&alice, start);
         assert_eq!(windows.m1, Work(10_000));
@@ -142,6 +146,8 @@ mod tests {
         assert_eq!(windows.h24, Work(11_110));
         assert_eq!(windows.all, Work(11_111));
         assert_eq!(stats.pool(start), windows);
+        assert_eq!(stats.rate(Algorithm::Scrypt, start), Some(10_000 / 60));
+        assert_eq!(stats.rate(Algorithm::Sha256d, start), None);
         assert_eq!(stats.pool(start + 120_000).m1, Work(0));
     }
 
@@ -150,7 +156,7 @@ mod tests {
         let stats = Stats::default();
         let alice: AccountName = "alice".parse().unwrap();
         for second in 0..200_000u64 {
-            stats.share(&alice, 1, second * 1000);
+            stats.share(&alice, Algorithm::Sha256d, 1, second * 1000);
         }
         let inner = stats.inner.lock().unwrap();
         let series = &inner.accounts[&alice];

@@ -1,12 +1,12 @@
 //! Variable difficulty: moves a worker's share difficulty so that it sends one share each so many
 //! seconds. Pure: shares and times go in, a new difficulty comes out.
 //!
-//! The speed is estimated as the work of the shares seen since the last change over the time they
+//! The speed is estimated as the hashes behind the shares seen since the last change over the time they
 //! took. With few shares that estimate is noise (the times between shares are exponential), so a
 //! change needs evidence: eight shares that came at twice the rate or faster raise it at once;
 //! eight intervals with half the shares or fewer, or four without any, lower it.
 
-use lode_protocol::Difficulty;
+use lode_protocol::{Difficulty, Hashes};
 
 use crate::ledger::entry::Millis;
 
@@ -39,7 +39,7 @@ pub struct Vardiff {
     difficulty: Difficulty,
     since: Millis,
     shares: u128,
-    work: u128,
+    hashes: u128,
     /// Shares ever.
     known: u128,
 }
@@ -49,8 +49,8 @@ impl Vardiff {
     #[must_use]
     pub fn new(options: Options, wanted: Option<Difficulty>, now: Millis) -> Vardiff {
         let (floor, difficulty) = (options.least, options.start);
-        let mut vardiff = Vardiff { options, floor, difficulty, since: now, shares: 0, work: 0, known: 0 };
-        vardiff.difficulty = vardiff.bounded(wanted.unwrap_or(options.start).steps());
+        let mut vardiff = Vardiff { options, floor, difficulty, since: now, shares: 0, hashes: 0, known: 0 };
+        vardiff.difficulty = vardiff.bounded(wanted.unwrap_or(options.start).hashes().0);
         vardiff
     }
 
@@ -63,13 +63,13 @@ impl Vardiff {
     /// Keeps the difficulty at `floor` or above from now on, within the bounds of the options.
     pub fn set_floor(&mut self, floor: Difficulty, now: Millis) {
         self.floor = floor.clamp(self.options.least, self.options.most);
-        self.go_to(self.bounded(self.difficulty.steps()), now);
+        self.go_to(self.bounded(self.difficulty.hashes().0), now);
     }
 
     /// Goes on from a difficulty that the worker asked for. Once its speed shows in its shares it
     /// may ask for a higher one only: else who asks again and again floods the pool with shares.
     pub fn suggest(&mut self, wanted: Difficulty, now: Millis) {
-        let wanted = self.bounded(wanted.steps());
+        let wanted = self.bounded(wanted.hashes().0);
         if wanted > self.difficulty || self.known < EVIDENCE {
             self.go_to(wanted, now);
         }
@@ -91,7 +91,7 @@ impl Vardiff {
     pub fn share(&mut self, of: Difficulty, now: Millis) -> Option<Difficulty> {
         self.shares += 1;
         self.known += 1;
-        self.work = self.work.saturating_add(of.work().0);
+        self.hashes = self.hashes.saturating_add(of.hashes().0);
         self.retarget(now)
     }
 
@@ -105,16 +105,16 @@ impl Vardiff {
         self.since = self.since.min(now);
         let elapsed = u128::from(now.saturating_sub(self.since));
         let interval = u128::from(self.options.interval_ms);
-        // The work of a wanted share, had it come at the speed seen; a zero time counts as one ms.
-        let estimate = self.work.saturating_mul(interval) / elapsed.max(1);
-        let now_steps = self.difficulty.steps();
+        // The hashes of a wanted share, had it come at the speed seen; a zero time counts as one ms.
+        let estimate = self.hashes.saturating_mul(interval) / elapsed.max(1);
+        let now_hashes = self.difficulty.hashes().0;
         let silent = self.shares == 0 && elapsed >= SILENCE * interval;
-        let fast = self.shares >= EVIDENCE && estimate >= 2 * now_steps;
+        let fast = self.shares >= EVIDENCE && estimate >= 2 * now_hashes;
         let settled = elapsed >= EVIDENCE * interval;
         let wanted = if silent {
-            now_steps / 4
-        } else if fast || (settled && (estimate > now_steps + now_steps / 2 || estimate < now_steps / 2)) {
-            estimate.clamp(now_steps / STEP_MAX, now_steps.saturating_mul(STEP_MAX))
+            now_hashes / 4
+        } else if fast || (settled && (estimate > now_hashes + now_hashes / 2 || estimate < now_hashes / 2)) {
+            estimate.clamp(now_hashes / STEP_MAX, now_hashes.saturating_mul(STEP_MAX))
         } else {
             if settled {
                 self.restart(self.difficulty, now);
@@ -131,11 +131,11 @@ impl Vardiff {
         self.difficulty = difficulty;
         self.since = now;
         self.shares = 0;
-        self.work = 0;
+        self.hashes = 0;
     }
 
-    fn bounded(&self, steps: u128) -> Difficulty {
-        Difficulty::from_steps(steps).clamp(self.floor, self.options.most).for_wire()
+    fn bounded(&self, hashes: u128) -> Difficulty {
+        Difficulty::from_hashes(Hashes(hashes)).clamp(self.floor, self.options.most).for_wire()
     }
 }
 
@@ -146,8 +146,9 @@ mod tests {
     use rand::rngs::SmallRng;
     use rand::{RngExt as _, SeedableRng as _};
 
-    const OPTIONS: Options =
-        Options { interval_ms: 5_000, start: Difficulty::ONE, least: Difficulty::MIN, most: Difficulty::MAX };
+    /// Difficulty 1 of sha256d.
+    const ONE: Difficulty = Difficulty::one(lode_protocol::Algorithm::Sha256d);
+    const OPTIONS: Options = Options { interval_ms: 5_000, start: ONE, least: Difficulty::MIN, most: Difficulty::MAX };
 
     /// Shares of a miner of `rate` hashes per second, until `until`; gives their times between.
     fn mine(vardiff: &mut Vardiff, rate: f64, from: Millis, until: Millis, rng: &mut SmallRng) -> Vec<f64> {
@@ -155,7 +156,7 @@ mod tests {
         let mut gaps = Vec::new();
         let mut tick = from + 5_000;
         while now < until as f64 {
-            let mean = vardiff.difficulty().steps() as f64 / rate * 1000.0;
+            let mean = vardiff.difficulty().hashes().0 as f64 / rate * 1000.0;
             let gap = -mean * rng.random::<f64>().max(1e-12).ln();
             if now + gap > tick as f64 {
                 // Exponential times have no memory, so the wait begins anew at each tick.
@@ -179,7 +180,7 @@ mod tests {
             let mut vardiff = Vardiff::new(OPTIONS, None, 0);
             mine(&mut vardiff, rate, 0, 600_000, &mut rng);
             let ideal = rate * 5.0;
-            let ratio = vardiff.difficulty().steps() as f64 / ideal;
+            let ratio = vardiff.difficulty().hashes().0 as f64 / ideal;
             assert!((0.25..4.0).contains(&ratio), "rate {rate}: {ratio} of the ideal difficulty");
             let gaps = mine(&mut vardiff, rate, 600_000, 3_600_000, &mut rng);
             let mean = 3_000.0 / gaps.len() as f64;
@@ -194,17 +195,17 @@ mod tests {
         mine(&mut vardiff, 5e9, 0, 600_000, &mut rng);
         let fast = vardiff.difficulty();
         mine(&mut vardiff, 5e7, 600_000, 900_000, &mut rng);
-        assert!(vardiff.difficulty().steps() < fast.steps() / 20);
+        assert!(vardiff.difficulty().hashes().0 < fast.hashes().0 / 20);
     }
 
     #[test]
     fn holds_still_when_the_speed_is_right() {
         let mut rng = SmallRng::seed_from_u64(6);
-        let mut vardiff = Vardiff::new(OPTIONS, Some(Difficulty::from_steps(50_000_000)), 0);
+        let mut vardiff = Vardiff::new(OPTIONS, Some(Difficulty::from_hashes(Hashes(50_000_000))), 0);
         let mut changes = 0;
         let mut now = 0.0;
         for _ in 0..2_000 {
-            let mean = vardiff.difficulty().steps() as f64 / 1e4;
+            let mean = vardiff.difficulty().hashes().0 as f64 / 1e4;
             now += -mean * rng.random::<f64>().max(1e-12).ln();
             let of = vardiff.difficulty();
             changes += u32::from(vardiff.share(of, now as Millis).is_some());
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_worker_cannot_talk_its_difficulty_below_the_pools_or_below_its_speed() {
-        let least = Difficulty::from_steps(1000);
+        let least = Difficulty::from_hashes(Hashes(1000));
         let mut vardiff = Vardiff::new(Options { least, ..OPTIONS }, None, 0);
         vardiff.set_floor(Difficulty::MIN, 0);
         vardiff.suggest(Difficulty::MIN, 0);
@@ -226,7 +227,7 @@ mod tests {
             vardiff.suggest(Difficulty::MIN, now);
             vardiff.set_floor(Difficulty::MIN, now);
         }
-        assert!(vardiff.difficulty().steps() > 1000 * 1000, "{}", vardiff.difficulty().steps());
+        assert!(vardiff.difficulty().hashes().0 > 1000 * 1000, "{}", vardiff.difficulty().hashes().0);
         vardiff.suggest(Difficulty::MAX, 200);
         assert_eq!(vardiff.difficulty(), Difficulty::MAX);
     }
@@ -235,21 +236,21 @@ mod tests {
     fn a_clock_set_back_does_not_hold_a_difficulty_up() {
         let mut vardiff = Vardiff::new(OPTIONS, None, 3_600_000);
         vardiff.tick(0);
-        assert!(vardiff.tick(20_000).is_some_and(|lower| lower < Difficulty::ONE));
+        assert!(vardiff.tick(20_000).is_some_and(|lower| lower < ONE));
     }
 
     #[test]
     fn keeps_within_its_bounds() {
-        let floor = Difficulty::parse("0.5").unwrap();
+        let floor = Difficulty::parse("0.5", lode_protocol::Algorithm::Sha256d).unwrap();
         let mut vardiff = Vardiff::new(OPTIONS, Some(Difficulty::MIN), 0);
         vardiff.set_floor(floor, 0);
         assert_eq!(vardiff.difficulty(), floor);
         assert_eq!(vardiff.tick(1_000_000), None);
         assert_eq!(vardiff.difficulty(), floor);
-        let mut burst = Vardiff::new(Options { most: Difficulty::ONE, ..OPTIONS }, None, 0);
+        let mut burst = Vardiff::new(Options { most: ONE, ..OPTIONS }, None, 0);
         for _ in 0..100 {
-            burst.share(Difficulty::ONE, 0);
+            burst.share(ONE, 0);
         }
-        assert_eq!(burst.difficulty(), Difficulty::ONE);
+        assert_eq!(burst.difficulty(), ONE);
     }
 }

@@ -7,15 +7,16 @@ use lode_protocol::api::sponsor::SponsorBalance;
 use lode_protocol::api::{
     Amount, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView, WorkerView,
 };
-use lode_protocol::header::{HEADER_BYTES, HeaderHash};
+use lode_protocol::header::HEADER_BYTES;
 use lode_protocol::ids::{AccountName, AssetName, SponsorName};
-use lode_protocol::{Work, hex};
+use lode_protocol::{Algorithm, Work, hex};
 use ruint::aliases::U256;
 
 use crate::clock::rfc3339;
 use crate::ledger::entry::{Outcome, Scheme};
 use crate::ledger::fold::{Account, Earning, Job, Solution, Sponsor, Worker};
 use crate::ledger::payout::settle;
+use crate::share::hash_of;
 use crate::stratum::presence::Rig;
 
 fn state(job: &Job) -> JobState {
@@ -37,6 +38,7 @@ pub fn job(job: &Job) -> JobView {
         id: terms.job,
         name: terms.name.clone(),
         kind: terms.kind.clone(),
+        algorithm: terms.algorithm,
         state: state(job),
         sponsor: terms.sponsor.clone(),
         asset: terms.asset.clone(),
@@ -124,11 +126,13 @@ pub fn workers(records: &[Worker], rigs: &BTreeMap<String, Rig>) -> Vec<WorkerVi
 
 fn worker(name: &str, record: Option<&Worker>, rig: Option<&Rig>) -> Option<WorkerView> {
     let rejected = rig.map(|rig| &rig.rejected).into_iter().flatten();
+    let difficulty = rig.and_then(|rig| rig.difficulty);
     Some(WorkerView {
         name: name.parse().ok()?,
         online: rig.is_some_and(|rig| rig.connections > 0),
         last_share: record.filter(|record| record.shares > 0).map(|record| rfc3339(record.last_share_at)),
-        difficulty: rig.and_then(|rig| rig.difficulty).map(lode_protocol::Difficulty::to_f64),
+        algorithm: difficulty.map(|(algorithm, _)| algorithm),
+        difficulty: difficulty.map(|(algorithm, difficulty)| difficulty.to_f64(algorithm)),
         accepted: record.map_or(0, |record| record.shares),
         rejected: rejected.map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
         work: Work(record.map_or(0, |record| record.work)),
@@ -153,11 +157,12 @@ pub fn sponsor(name: &SponsorName, record: &Sponsor) -> SponsorView {
 
 /// A solved job's result.
 #[must_use]
-pub fn result(header: &[u8; HEADER_BYTES], solution: &Solution) -> JobResult {
+pub fn result(algorithm: Algorithm, header: &[u8; HEADER_BYTES], solution: &Solution) -> JobResult {
     let proof = &solution.proof;
     JobResult {
+        algorithm,
         header: hex::encode(header),
-        hash: HeaderHash::of(header).to_string(),
+        hash: hash_of(algorithm, header).to_string(),
         extranonce1: hex::encode(&proof.extranonce1),
         extranonce2: hex::encode(&proof.extranonce2),
         ntime: format!("{:08x}", proof.ntime),

@@ -1,24 +1,34 @@
-//! Targets, difficulties and work, in exact integers.
+//! Targets, difficulties, hashes and work, in exact integers.
 //!
-//! Difficulty 1 is the target `0xffff * 2^208`, as in every stratum pool, and stands for 2^32
-//! hash-equivalents of work. A [`Difficulty`] is kept in steps of 2^-32, so its integer *is* the
-//! work that one share of it proves, and fractional difficulties lose nothing.
+//! A [`Difficulty`] is kept as the number of hashes that one share of it takes on average, so
+//! fractional difficulties lose nothing, and its target is the same for every algorithm:
+//! `0xffff * 2^240 / hashes`. Only how it is written depends on the [`Algorithm`]: sha256d's
+//! difficulty 1 is 2^32 hashes (the target `0xffff * 2^208`, as in every stratum pool), scrypt's is
+//! 2^16. What hashes are worth is for the [rate card](crate::ratecard) to say.
 
 use std::fmt;
 
 use ruint::aliases::U256;
 use serde::{Deserialize, Serialize};
 
+use crate::algorithm::Algorithm;
 use crate::header::HeaderHash;
 use crate::hex::{self, HexError};
 
-/// Hash-equivalents in one unit of difficulty.
-pub const WORK_PER_DIFFICULTY: u128 = 1 << 32;
+/// `0xffff * 2^240`: the target of a difficulty, times its expected hashes.
+const TARGET_TIMES_HASHES: U256 = U256::from_limbs([0, 0, 0, 0xffff << 48]);
 
-/// `0xffff * 2^208`, the target of difficulty 1, times the 2^32 steps of a difficulty.
-const DIFFICULTY_ONE_STEPS: U256 = U256::from_limbs([0, 0, 0, 0xffff << 48]);
+/// A count of hashes of one algorithm. It is no work: see [`crate::ratecard::Rate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Hashes(pub u128);
 
-/// Proven or expected work: a count of hash-equivalents (2^32 = difficulty 1).
+impl fmt::Display for Hashes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Proven or expected work: a count of hash-equivalents, each worth one sha256d hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Work(pub u128);
 
@@ -47,59 +57,63 @@ pub enum DifficultyError {
     NotNumber(String),
 }
 
-/// Share difficulty in steps of 2^-32; at least one step, at most [`Difficulty::MAX`].
+/// Share difficulty as its expected hashes; at least one, at most [`Difficulty::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Difficulty(u128);
 
 impl Difficulty {
-    /// 2^-32: every hash is a share.
+    /// Every hash is a share.
     pub const MIN: Difficulty = Difficulty(1);
-    /// 2^64, far above any network's.
+    /// 2^96 hashes, far above any network's.
     pub const MAX: Difficulty = Difficulty(1 << 96);
-    /// Difficulty 1, 2^32 hash-equivalents.
-    pub const ONE: Difficulty = Difficulty(WORK_PER_DIFFICULTY);
     /// Bits of precision that a JSON number (an IEEE double) carries.
     const WIRE_BITS: u32 = f64::MANTISSA_DIGITS;
 
-    /// A difficulty of `steps` times 2^-32, brought into `MIN..=MAX`.
+    /// The difficulty of so many expected hashes, brought into `MIN..=MAX`.
     #[must_use]
-    pub fn from_steps(steps: u128) -> Difficulty {
-        Difficulty(steps.clamp(Self::MIN.0, Self::MAX.0))
+    pub fn from_hashes(hashes: Hashes) -> Difficulty {
+        Difficulty(hashes.0.clamp(Self::MIN.0, Self::MAX.0))
     }
 
-    /// The difficulty nearest below `value`, brought into `MIN..=MAX`. Exact for every double that
-    /// is a multiple of 2^-32.
+    /// Difficulty 1 of `algorithm`.
+    #[must_use]
+    pub const fn one(algorithm: Algorithm) -> Difficulty {
+        Difficulty(algorithm.hashes_per_difficulty())
+    }
+
+    /// The difficulty nearest below `value` as `algorithm` writes it, brought into `MIN..=MAX`. Exact for every double
+    /// that is a whole number of hashes.
     ///
     /// # Errors
     /// `value` is not a finite number above zero.
-    pub fn from_f64(value: f64) -> Result<Difficulty, DifficultyError> {
+    pub fn from_f64(value: f64, algorithm: Algorithm) -> Result<Difficulty, DifficultyError> {
         if !value.is_finite() || value <= 0.0 {
             return Err(DifficultyError::NotPositive(value));
         }
         // Multiplying by a power of two is exact, and `as` floors and saturates.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floor and saturation are meant")]
-        let steps = (value * 4_294_967_296.0) as u128;
-        Ok(Difficulty::from_steps(steps))
+        let hashes = (value * scale(algorithm)) as u128;
+        Ok(Difficulty::from_hashes(Hashes(hashes)))
     }
 
-    /// The difficulty nearest above `value`, brought into `MIN..=MAX`: for a miner, whose shares must not fall short of
-    /// a pool's difficulty that lies between two steps.
+    /// The difficulty nearest above `value` as `algorithm` writes it, brought into `MIN..=MAX`: for a miner, whose
+    /// shares must not fall short of a pool's difficulty that lies between two.
     ///
     /// # Errors
     /// `value` is not a finite number above zero.
-    pub fn from_f64_up(value: f64) -> Result<Difficulty, DifficultyError> {
-        let below = Difficulty::from_f64(value)?;
-        let falls_short = below.to_f64() < value;
-        Ok(Difficulty::from_steps(below.0 + u128::from(falls_short)))
+    pub fn from_f64_up(value: f64, algorithm: Algorithm) -> Result<Difficulty, DifficultyError> {
+        let below = Difficulty::from_f64(value, algorithm)?;
+        let falls_short = below.to_f64(algorithm) < value;
+        Ok(Difficulty::from_hashes(Hashes(below.0 + u128::from(falls_short))))
     }
 
     /// Reads a decimal text such as `0.001` or `512`, as in a password's `d=`.
     ///
     /// # Errors
     /// Not a decimal number, or not above zero.
-    pub fn parse(text: &str) -> Result<Difficulty, DifficultyError> {
+    pub fn parse(text: &str, algorithm: Algorithm) -> Result<Difficulty, DifficultyError> {
         let value: f64 = text.parse().map_err(|_| DifficultyError::NotNumber(text.chars().take(32).collect()))?;
-        Difficulty::from_f64(value)
+        Difficulty::from_f64(value, algorithm)
     }
 
     /// The same difficulty cut to what a JSON number carries exactly, so that both ends of a
@@ -111,49 +125,45 @@ impl Difficulty {
         Difficulty(self.0 >> drop << drop)
     }
 
-    /// As a double, exact after [`Difficulty::for_wire`]. For the wire and for people, never for money.
+    /// As a double, as `algorithm` writes it; exact after [`Difficulty::for_wire`]. For the wire and for people, never
+    /// for money.
     #[must_use]
-    pub fn to_f64(self) -> f64 {
+    pub fn to_f64(self, algorithm: Algorithm) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "exact after for_wire, display otherwise")]
-        let steps = self.0 as f64;
-        steps / 4_294_967_296.0
+        let hashes = self.0 as f64;
+        hashes / scale(algorithm)
     }
 
-    /// As a JSON number: an integer where the difficulty is whole, since some clients read no other.
+    /// As a JSON number, as `algorithm` writes it: an integer where it is whole, since some clients read no other.
     #[must_use]
-    pub fn to_json(self) -> serde_json::Value {
+    pub fn to_json(self, algorithm: Algorithm) -> serde_json::Value {
         let wire = self.for_wire();
-        match u64::try_from(wire.0 >> 32) {
-            Ok(whole) if wire.0.is_multiple_of(WORK_PER_DIFFICULTY) => whole.into(),
-            _ => wire.to_f64().into(),
+        let one = algorithm.hashes_per_difficulty();
+        match u64::try_from(wire.0 / one) {
+            Ok(whole) if wire.0.is_multiple_of(one) => whole.into(),
+            _ => wire.to_f64(algorithm).into(),
         }
     }
 
     /// Expected hashes behind one share of this difficulty.
     #[must_use]
-    pub fn work(self) -> Work {
-        Work(self.0)
-    }
-
-    /// Steps of 2^-32.
-    #[must_use]
-    pub fn steps(self) -> u128 {
-        self.0
+    pub fn hashes(self) -> Hashes {
+        Hashes(self.0)
     }
 
     /// The difficulty that `hash` reaches, rounded down.
     #[must_use]
     pub fn of_hash(hash: &HeaderHash) -> Difficulty {
         let value = U256::from_be_bytes(hash.to_be_bytes());
-        let steps = DIFFICULTY_ONE_STEPS.checked_div(value).unwrap_or(U256::MAX);
-        Difficulty::from_steps(u128::try_from(steps).unwrap_or(u128::MAX))
+        let hashes = TARGET_TIMES_HASHES.checked_div(value).unwrap_or(U256::MAX);
+        Difficulty::from_hashes(Hashes(u128::try_from(hashes).unwrap_or(u128::MAX)))
     }
 }
 
-impl fmt::Display for Difficulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_f64().fmt(f)
-    }
+/// Hashes in difficulty 1, as a factor.
+#[expect(clippy::cast_precision_loss, reason = "a power of two is exact")]
+fn scale(algorithm: Algorithm) -> f64 {
+    algorithm.hashes_per_difficulty() as f64
 }
 
 /// A 256-bit bound that a header hash, read as a number, must not exceed.
@@ -164,10 +174,10 @@ impl Target {
     /// The easiest target: every hash meets it.
     pub const MAX: Target = Target(U256::MAX);
 
-    /// `0xffff * 2^208 / difficulty`, rounded down.
+    /// `0xffff * 2^240 / hashes`, rounded down.
     #[must_use]
     pub fn from_difficulty(difficulty: Difficulty) -> Target {
-        Target(DIFFICULTY_ONE_STEPS / U256::from(difficulty.0))
+        Target(TARGET_TIMES_HASHES / U256::from(difficulty.0))
     }
 
     /// From 32 bytes, most significant first.
@@ -217,13 +227,13 @@ impl Target {
     /// Expected hashes until one meets this target: `2^256 / (target + 1)`, rounded down.
     /// `None` where that passes 128 bits.
     #[must_use]
-    pub fn expected_work(self) -> Option<Work> {
+    pub fn expected_hashes(self) -> Option<Hashes> {
         let Some(divisor) = self.0.checked_add(U256::from(1)) else {
-            return Some(Work(1));
+            return Some(Hashes(1));
         };
         // 2^256 / d = (2^256 - d) / d + 1, and 2^256 - d is the wrapping negation of d.
         let quotient = divisor.wrapping_neg() / divisor;
-        u128::try_from(quotient).ok()?.checked_add(1).map(Work)
+        u128::try_from(quotient).ok()?.checked_add(1).map(Hashes)
     }
 }
 
@@ -248,56 +258,74 @@ impl<'de> Deserialize<'de> for Target {
 
 #[cfg(test)]
 mod tests {
+    use super::Algorithm::{Scrypt, Sha256d};
     use super::*;
     use proptest::prelude::*;
 
+    const ONE: Difficulty = Difficulty::one(Sha256d);
+
     #[test]
     fn difficulty_one_is_the_classic_target() {
-        let text = Target::from_difficulty(Difficulty::ONE).to_string();
+        let text = Target::from_difficulty(ONE).to_string();
         assert_eq!(text, format!("00000000ffff{}", "0".repeat(52)));
-        assert_eq!(Target::from_compact(0x1d00_ffff), Some(Target::from_difficulty(Difficulty::ONE)));
+        assert_eq!(Target::from_compact(0x1d00_ffff), Some(Target::from_difficulty(ONE)));
+    }
+
+    #[test]
+    fn scrypt_writes_the_same_target_with_a_number_65536_times_as_large() {
+        let one = Difficulty::one(Scrypt);
+        assert_eq!(Target::from_difficulty(one).to_string(), format!("0000ffff{}", "0".repeat(56)));
+        assert_eq!(Target::from_compact(0x1f00_ffff), Some(Target::from_difficulty(one)));
+        assert_eq!((one.to_f64(Scrypt), one.to_f64(Sha256d)), (1.0, 2f64.powi(-16)));
+        for (text, hashes) in [("1", 1 << 16), ("0.5", 1 << 15), ("0.0000152587890625", 1), ("65536", 1 << 32)] {
+            let difficulty = Difficulty::parse(text, Scrypt).unwrap();
+            assert_eq!(difficulty.hashes(), Hashes(hashes), "{text}");
+            assert_eq!(difficulty.to_f64(Scrypt).to_string(), text);
+        }
+        assert_eq!(Difficulty::from_f64_up(1.5 * 2f64.powi(-16), Scrypt).unwrap().hashes(), Hashes(2));
+        assert_eq!(Difficulty::from_f64(3.0, Scrypt).unwrap().to_json(Scrypt).to_string(), "3");
     }
 
     #[test]
     fn the_smallest_difficulty_is_one_hash() {
-        assert_eq!(Difficulty::from_f64(2f64.powi(-32)).unwrap(), Difficulty::MIN);
-        assert_eq!(Difficulty::MIN.work(), Work(1));
+        assert_eq!(Difficulty::from_f64(2f64.powi(-32), Sha256d).unwrap(), Difficulty::MIN);
+        assert_eq!(Difficulty::MIN.hashes(), Hashes(1));
         assert_eq!(Target::from_difficulty(Difficulty::MIN).to_string(), format!("ffff{}", "0".repeat(60)));
     }
 
     #[test]
     fn nonsense_is_refused() {
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(Difficulty::from_f64(bad).is_err());
+            assert!(Difficulty::from_f64(bad, Sha256d).is_err());
         }
-        assert!(Difficulty::parse("many").is_err());
-        assert_eq!(Difficulty::parse("1e300").unwrap(), Difficulty::MAX);
+        assert!(Difficulty::parse("many", Sha256d).is_err());
+        assert_eq!(Difficulty::parse("1e300", Sha256d).unwrap(), Difficulty::MAX);
     }
 
     #[test]
     fn between_two_steps_a_miner_takes_the_harder_one() {
         let step = 2f64.powi(-32);
         for (value, steps) in [(429.0 * step, 429), (429.5 * step, 430), (0.5 * step, 1), (512.0, 512 << 32)] {
-            assert_eq!(Difficulty::from_f64_up(value).unwrap().steps(), steps);
+            assert_eq!(Difficulty::from_f64_up(value, Sha256d).unwrap().hashes().0, steps);
         }
-        assert_eq!(Difficulty::from_f64_up(1e300), Ok(Difficulty::MAX));
-        assert!(Difficulty::from_f64_up(0.0).is_err());
+        assert_eq!(Difficulty::from_f64_up(1e300, Sha256d), Ok(Difficulty::MAX));
+        assert!(Difficulty::from_f64_up(0.0, Sha256d).is_err());
     }
 
     #[test]
     fn whole_difficulties_go_out_as_integers() {
-        assert_eq!(Difficulty::parse("512").unwrap().to_json().to_string(), "512");
-        assert_eq!(Difficulty::parse("0.5").unwrap().to_json().to_string(), "0.5");
+        assert_eq!(Difficulty::parse("512", Sha256d).unwrap().to_json(Sha256d).to_string(), "512");
+        assert_eq!(Difficulty::parse("0.5", Sha256d).unwrap().to_json(Sha256d).to_string(), "0.5");
     }
 
     #[test]
-    fn expected_work_of_known_targets() {
-        assert_eq!(Target::MAX.expected_work(), Some(Work(1)));
-        assert_eq!(Target(U256::from(1) << 255).expected_work(), Some(Work(1)));
-        assert_eq!(Target((U256::from(1) << 255) - U256::from(1)).expected_work(), Some(Work(2)));
-        assert_eq!(Target(U256::ZERO).expected_work(), None);
+    fn expected_hashes_of_known_targets() {
+        assert_eq!(Target::MAX.expected_hashes(), Some(Hashes(1)));
+        assert_eq!(Target(U256::from(1) << 255).expected_hashes(), Some(Hashes(1)));
+        assert_eq!(Target((U256::from(1) << 255) - U256::from(1)).expected_hashes(), Some(Hashes(2)));
+        assert_eq!(Target(U256::ZERO).expected_hashes(), None);
         // Difficulty 1 is called 2^32; exactly, it is 2^48 / 0xffff.
-        assert_eq!(Target::from_difficulty(Difficulty::ONE).expected_work(), Some(Work((1 << 48) / 0xffff)));
+        assert_eq!(Target::from_difficulty(ONE).expected_hashes(), Some(Hashes((1 << 48) / 0xffff)));
     }
 
     #[test]
@@ -311,11 +339,13 @@ mod tests {
     proptest! {
         #[test]
         fn wire_form_is_lossless(steps in 1u128..=Difficulty::MAX.0) {
-            let wire = Difficulty::from_steps(steps).for_wire();
+            let wire = Difficulty::from_hashes(Hashes(steps)).for_wire();
             prop_assert!(wire.0 <= steps);
-            prop_assert_eq!(Difficulty::from_f64(wire.to_f64()).unwrap(), wire);
-            let json = wire.to_json().to_string();
-            prop_assert_eq!(Difficulty::parse(&json).unwrap(), wire);
+            for algorithm in Algorithm::ALL {
+                prop_assert_eq!(Difficulty::from_f64(wire.to_f64(algorithm), algorithm).unwrap(), wire);
+                let json = wire.to_json(algorithm).to_string();
+                prop_assert_eq!(Difficulty::parse(&json, algorithm).unwrap(), wire);
+            }
         }
 
         #[test]
@@ -324,7 +354,7 @@ mod tests {
             let difficulty = Difficulty::of_hash(&hash);
             prop_assume!(difficulty > Difficulty::MIN);
             prop_assert!(Target::from_difficulty(difficulty).is_met_by(&hash));
-            let harder = Difficulty::from_steps(difficulty.steps() + 1);
+            let harder = Difficulty::from_hashes(Hashes(difficulty.0 + 1));
             prop_assume!(harder > difficulty);
             prop_assert!(!Target::from_difficulty(harder).is_met_by(&hash));
         }

@@ -25,15 +25,15 @@ pub fn sha256d(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(Sha256::digest(bytes)).into()
 }
 
-/// Double SHA-256 of a header, kept in the order in which it is compared and shown: most
-/// significant byte first.
+/// A header's hash by the algorithm of its job, kept in the order in which it is compared and shown:
+/// most significant byte first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeaderHash([u8; 32]);
 
 impl HeaderHash {
-    /// Hashes a header.
+    /// Double SHA-256 of a header.
     #[must_use]
-    pub fn of(header: &[u8; HEADER_BYTES]) -> HeaderHash {
+    pub fn sha256d(header: &[u8; HEADER_BYTES]) -> HeaderHash {
         let mut digest = sha256d(header);
         digest.reverse();
         HeaderHash(digest)
@@ -267,7 +267,7 @@ mod tests {
         ))
         .unwrap();
         assert_eq!(
-            HeaderHash::of(&header).to_string(),
+            HeaderHash::sha256d(&header).to_string(),
             "00000000000000001e8d6829a8a21adc5d38d0a473b144b6765798e61f98bd1d"
         );
     }

@@ -2,8 +2,9 @@
 //!
 //! Everything here is a value or a pure function: no socket, no clock, no runtime. Bytes become
 //! typed messages at this edge ([`mod@line`], [`rpc`], [`method`]), numbers become [`Target`],
-//! [`Difficulty`] and [`Work`], and a template becomes a block header ([`header`]).
+//! [`Difficulty`] and [`Hashes`], hashes become [`Work`] by the [rate card](ratecard), and a template becomes a block header ([`header`]).
 
+pub mod algorithm;
 pub mod api;
 pub mod difficulty;
 pub mod header;
@@ -11,10 +12,13 @@ pub mod hex;
 pub mod ids;
 pub mod line;
 pub mod method;
+pub mod ratecard;
 pub mod rejection;
 pub mod rpc;
 
-pub use difficulty::{Difficulty, Target, Work};
+pub use algorithm::Algorithm;
+pub use difficulty::{Difficulty, Hashes, Target, Work};
 pub use header::{HeaderHash, Template};
 pub use ids::{AccountName, JobId, UserName, WorkerName};
+pub use ratecard::{Rate, RateCard};
 pub use rejection::Rejection;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::algorithm::Algorithm;
 use crate::difficulty::Difficulty;
 
 /// A refused request, as the wire has it: `[code, text, null]`.
@@ -17,8 +18,10 @@ pub enum Rejection {
     #[error("duplicate share")]
     Duplicate,
     /// The hash does not reach the difficulty that the job was issued with.
-    #[error("low difficulty share of {got}, wanted {want}")]
+    #[error("low difficulty share of {}, wanted {}", got.to_f64(*algorithm), want.to_f64(*algorithm))]
     LowDifficulty {
+        /// How they are written.
+        algorithm: Algorithm,
         /// What the hash reaches.
         got: Difficulty,
         /// What the job was issued with.

@@ -1,7 +1,8 @@
 //! Recorded real shares and blocks, and near misses of each: every byte must come out as recorded.
 
+use lode_protocol::Algorithm::{Scrypt, Sha256d};
 use lode_protocol::header::{HeaderHash, PrevHash, Roll, Template, roll_version, sha256d};
-use lode_protocol::{Difficulty, Target, hex};
+use lode_protocol::{Difficulty, Hashes, Target, hex};
 use serde_json::Value;
 
 struct Vector {
@@ -74,17 +75,32 @@ fn coinbase_root_header_hash_and_difficulty_are_as_recorded() {
         assert_eq!(hex::encode(&root), v.text("merkle_root_header_order"));
         let header = v.header(&v.extranonce2, v.ntime, v.nonce, v.version);
         assert_eq!(hex::encode(&header), v.text("header"));
-        let hash = HeaderHash::of(&header);
+        let hash = HeaderHash::sha256d(&header);
         assert_eq!(hash.to_string(), v.text("hash"));
 
         let recorded = v.json["difficulty"].as_f64().unwrap();
         let difficulty = Difficulty::of_hash(&hash);
         // Rounded down to a multiple of 2^-32.
-        assert!(difficulty.to_f64() <= recorded && recorded - difficulty.to_f64() < 2f64.powi(-32) + recorded * 1e-12);
+        let below = recorded - difficulty.to_f64(Sha256d);
+        assert!((0.0..2f64.powi(-32) + recorded * 1e-12).contains(&below));
         let network = Target::from_compact(v.template.nbits).unwrap();
         assert_eq!(network.is_met_by(&hash), v.json["is_block"].as_bool().unwrap());
         assert!(v.template.allows_ntime(v.ntime));
     }
+}
+
+/// Litecoin's first block; its figures were made with Python's integers.
+#[test]
+fn a_scrypt_block_has_the_difficulty_that_its_miners_know_it_by() {
+    let hash = hex::decode_array("0000050c34a64b415b6b15b37f2216634b5b1669cb9a2e38d76f7213b0671e00").unwrap();
+    let hash = HeaderHash::from_be_bytes(hash);
+    let difficulty = Difficulty::of_hash(&hash);
+    assert_eq!(difficulty.hashes(), Hashes(3_323_698));
+    assert_eq!(difficulty.to_f64(Scrypt), 50.715606689453125);
+    assert_eq!(difficulty.to_f64(Sha256d) * 65_536.0, 50.715606689453125);
+    let network = Target::from_compact(0x1e0f_fff0).unwrap();
+    assert!(network.is_met_by(&hash));
+    assert_eq!(network.expected_hashes(), Some(Hashes(1_048_592)));
 }
 
 #[test]
@@ -101,7 +117,7 @@ fn near_misses_hash_to_what_was_recorded() {
                 "without_version_bits" => (v.header(&v.extranonce2, v.ntime, v.nonce, v.template.version), value),
                 other => panic!("no such negative: {other}"),
             };
-            assert_eq!(HeaderHash::of(&header).to_string(), hash.as_str().unwrap(), "{name}");
+            assert_eq!(HeaderHash::sha256d(&header).to_string(), hash.as_str().unwrap(), "{name}");
             seen += 1;
         }
     }

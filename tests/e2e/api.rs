@@ -148,5 +148,8 @@ fn lists_are_paged_and_health_and_metrics_answer() {
         assert_eq!(anyone.send("GET", path, &[], None).status, 200, "{path}");
     }
     let quote = sponsor.post("/quotes", &Vector::job_of_difficulty(10.0, 10)).ok();
-    assert_eq!((quote["runnable"].clone(), quote["why_not"].clone()), (json!(false), json!("no worker is connected")));
+    assert_eq!(
+        (quote["runnable"].clone(), quote["why_not"].clone()),
+        (json!(false), json!("no sha256d worker is connected"))
+    );
 }

@@ -27,7 +27,7 @@ fn started(home: &Home, shares: usize, deadline_s: u64) -> (lode_tests::pool::Po
         let share = miner.mine();
         assert_eq!(miner.verdict(&share), None);
     }
-    let work = miner.job.as_ref().expect("a job").1.work().0;
+    let work = miner.job.as_ref().expect("a job").1.hashes().0;
     (pool, sponsor, id, miner, work * shares as u128)
 }
 
@@ -104,7 +104,7 @@ fn a_job_whose_work_is_used_up_expires_and_pays_all() {
             }
         }
     }
-    let share_work = miner.job.as_ref().expect("a job").1.work().0;
+    let share_work = miner.job.as_ref().expect("a job").1.hashes().0;
     assert_eq!(accepted, (1u128 << 17).div_ceil(share_work));
     let view = sponsor.wait_for_state(&job, "expired");
     pool.stop();

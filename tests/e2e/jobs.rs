@@ -1,5 +1,6 @@
 //! Jobs from submission to pay: splitting a pot, several jobs at once, and none at all.
 
+use lode_protocol::Algorithm::Sha256d;
 use lode_tests::miner::Miner;
 use lode_tests::pool::Home;
 use lode_tests::sponsor::Api;
@@ -26,19 +27,20 @@ fn two_miners_split_a_pot_in_proportion_to_their_work() {
     bob.hear_job();
     assert_ne!(alice.extranonce1, bob.extranonce1);
     let solves = |miner: &Miner, share: &lode_protocol::method::Submit| {
-        lode_protocol::Difficulty::of_hash(&miner.hash(share)) >= lode_protocol::Difficulty::parse("0.00011").unwrap()
+        lode_protocol::Difficulty::of_hash(&miner.hash(share))
+            >= lode_protocol::Difficulty::parse("0.00011", Sha256d).unwrap()
     };
     // Alice proves three times what Bob proves; neither solves the job yet.
     let (mut a, mut b) = (0, 0);
     while a < 9 || b < 3 {
         let (miner, count) = if a < 9 { (&mut alice, &mut a) } else { (&mut bob, &mut b) };
         let share = miner.mine();
-        if !solves(miner, &share) && lode_protocol::Difficulty::of_hash(&miner.hash(&share)).to_f64() < 0.0001 {
+        if !solves(miner, &share) && lode_protocol::Difficulty::of_hash(&miner.hash(&share)).to_f64(Sha256d) < 0.0001 {
             assert_eq!(miner.verdict(&share), None);
             *count += 1;
         }
     }
-    let solution = bob.search(|hash| lode_protocol::Difficulty::of_hash(&hash).to_f64() > 0.00011);
+    let solution = bob.search(|hash| lode_protocol::Difficulty::of_hash(&hash).to_f64(Sha256d) > 0.00011);
     assert_eq!(bob.verdict(&solution), None);
     let view = sponsor.wait_for_state(&job, "done");
     assert_eq!((number(&view["paid"]), number(&view["fee"]), number(&view["refunded"])), (976, 25, 0));
@@ -89,7 +91,7 @@ fn workers_spread_over_jobs_and_move_on_when_theirs_ends() {
     }
     assert_eq!(moved.len(), 2, "half of the equal hash power moves to the job of equal price");
     let solver = moved[0];
-    let solution = miners[solver].search(|hash| lode_protocol::Difficulty::of_hash(&hash).to_f64() > 0.00012);
+    let solution = miners[solver].search(|hash| lode_protocol::Difficulty::of_hash(&hash).to_f64(Sha256d) > 0.00012);
     assert_eq!(miners[solver].verdict(&solution), None);
     sponsor.wait_for_state(&second, "done");
     for &index in &moved {
@@ -133,7 +135,7 @@ fn the_house_job_fills_the_time_between_others() {
     sponsor.submit(&Vector::job_of_difficulty(0.00001, 10));
     miner.hear_until(|miner| serial(miner) != filler);
     let real = serial(&miner);
-    let solution = miner.search(|hash| lode_protocol::Difficulty::of_hash(&hash).to_f64() > 0.000011);
+    let solution = miner.search(|hash| lode_protocol::Difficulty::of_hash(&hash).to_f64(Sha256d) > 0.000011);
     assert_eq!(miner.verdict(&solution), None);
     miner.hear_until(|miner| serial(miner) != real);
     let share = miner.mine();
@@ -150,7 +152,7 @@ fn what_is_earned_is_seen_while_the_job_runs() {
     miner.hear_job();
     let share = miner.mine();
     assert_eq!(miner.verdict(&share), None);
-    let share_work = miner.job.as_ref().expect("a job").1.work().0;
+    let share_work = miner.job.as_ref().expect("a job").1.hashes().0;
     let account = wait_for("the account", || {
         let answer = sponsor.get("/accounts/alice");
         (answer.status == 200).then(|| answer.ok())

@@ -1,7 +1,10 @@
 //! The real miner at the real pool, on every kind of device that this machine has.
 
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
+use lode_cuda_standin::library_dir;
 use lode_tests::pool::{Home, Pool};
 use lode_tests::sponsor::Api;
 use lode_tests::vectors::Vector;
@@ -9,24 +12,33 @@ use lode_tests::{program, say, wait_for};
 use serde_json::{Value, json};
 
 /// A `lode-miner`, ended with the test.
-struct Rig(Child);
+pub(crate) struct Rig(Child);
 
 impl Rig {
-    fn start(pool: &Pool, user: &str, device: &str) -> Rig {
-        let url = format!("stratum+tcp://{}", pool.stratum);
-        let child = Command::new(program("lode-miner"))
-            .args(["--url", &url, "--user", user, "--device", device])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
+    /// On these devices; CUDA's are those of the stand-in driver.
+    fn start(home: &Home, pool: &Pool, user: &str, devices: &[&str]) -> Rig {
+        let devices: Vec<&str> = devices.iter().flat_map(|device| ["--device", device]).collect();
+        Rig::start_with(home, &devices, pool.stratum, user)
+    }
+
+    /// With these options, at this address.
+    pub(crate) fn start_with(home: &Home, options: &[&str], stratum: SocketAddr, user: &str) -> Rig {
+        let mut command = Command::new(program("lode-miner"));
+        command.args(["--url", &format!("stratum+tcp://{stratum}"), "--user", user]).args(options);
+        command.env("LD_LIBRARY_PATH", library_dir()).env("LODE_CACHE_DIR", home.data().join("miner-cache"));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         Rig(child.expect("the miner's program can be started"))
     }
 
-    fn stop(mut self) {
+    /// Stops it, and gives what it says of its run.
+    fn stop(mut self) -> String {
         let status = Command::new("kill").arg(self.0.id().to_string()).status();
         assert!(status.expect("kill can be started").success());
+        let mut said = String::new();
+        self.0.stdout.take().expect("its output is piped").read_to_string(&mut said).expect("text");
         let status = self.0.wait().expect("a child can be waited for");
         assert!(status.success(), "the miner ended with {status}");
+        said
     }
 }
 
@@ -37,42 +49,81 @@ impl Drop for Rig {
     }
 }
 
-/// Backends that have a device here; says which are skipped and why.
-fn backends() -> Vec<String> {
+/// Backends that have a device here; says which are skipped and why. CUDA always has the stand-in's.
+fn backends() -> Vec<&'static str> {
     let output = Command::new(program("lode-miner")).args(["devices", "--json"]).output().expect("the miner starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut found = Vec::new();
-    for backend in ["cpu", "opencl", "cuda"] {
+    let mut found = vec!["cuda"];
+    for backend in ["cpu", "opencl"] {
         if text.contains(&format!("\"{backend}:0\"")) {
-            found.push(backend.to_owned());
+            found.push(backend);
         } else {
             say(&format!("SKIPPED {backend}: no such device on this machine"));
         }
     }
-    assert!(found.contains(&"cpu".to_owned()), "the CPU is always there: {text}");
+    assert!(found.contains(&"cpu"), "the CPU is always there: {text}");
     found
 }
 
 const CONFIG: &str = "[vardiff]\nstart = 0.0005\nshare_interval_ms = 1000\n[pool]\ncancel_notice_s = 1\n";
+/// For the stand-in, which is some hundred times slower than a core.
+const SLOW: &str = "[vardiff]\nstart = 2e-5\nshare_interval_ms = 1000\n[pool]\ncancel_notice_s = 1\n";
 
 #[test]
 fn the_whole_journey_on_each_backend() {
     for backend in backends() {
-        let home = Home::new(CONFIG);
+        let (config, difficulty) = if backend == "cuda" { (SLOW, 0.0001) } else { (CONFIG, 0.01) };
+        let home = Home::new(config);
         let pool = home.start();
         let sponsor = Api::admin(&pool).funded_sponsor("acme", 1_000);
-        let rig = Rig::start(&pool, "alice.rig", &backend);
-        let job = sponsor.submit(&Vector::job_of_difficulty(0.01, 1_000));
+        let rig = Rig::start(&home, &pool, "alice.rig", &[backend]);
+        let job = sponsor.submit(&Vector::job_of_difficulty(difficulty, 1_000));
         let view = sponsor.wait_for_state(&job, "done");
         assert_eq!(view["paid"], "990");
         let result = sponsor.get(&format!("/jobs/{job}/result")).ok();
         let header = lode_protocol::hex::decode_array(result["header"].as_str().expect("hex")).expect("80 bytes");
-        assert_eq!(lode_protocol::HeaderHash::of(&header).to_string(), result["hash"].as_str().expect("hex"));
-        rig.stop();
+        assert_eq!(lode_protocol::HeaderHash::sha256d(&header).to_string(), result["hash"].as_str().expect("hex"));
+        let said = rig.stop();
+        assert!(said.contains(&format!("{backend}:0")), "{said}");
         pool.stop();
         assert!(home.audit().0);
         say(&format!("backend {backend}: a job was found, paid and audited"));
     }
+}
+
+/// Shares stay so easy that the slowest device finds some.
+const EASY: &str = "[vardiff]\nstart = 2e-5\nleast = 2e-5\nmost = 2e-5\n[pool]\ncancel_notice_s = 1\n";
+
+#[test]
+fn every_backend_works_in_one_rig_at_once() {
+    let home = Home::new(EASY);
+    let pool = home.start();
+    let sponsor = Api::admin(&pool).funded_sponsor("acme", 1_000);
+    let backends = backends();
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let status = free.to_string();
+    let devices = backends.iter().flat_map(|device| ["--device", device]);
+    let options: Vec<&str> = devices.chain(["--status", &status]).collect();
+    let rig = Rig::start_with(&home, &options, pool.stratum, "alice.rig");
+    let job = sponsor.submit(&Vector::endless_job(1 << 40, 1_000));
+    let figures = || -> Option<Value> {
+        let mut answer = ureq::get(format!("http://{status}/status")).call().ok()?;
+        answer.body_mut().read_json().ok()
+    };
+    let accepted = |figures: &Value, backend: &str| {
+        let devices = figures["devices"].as_array().expect("a list");
+        let device = devices.iter().find(|device| device["id"] == format!("{backend}:0"));
+        device.unwrap_or_else(|| panic!("no {backend}:0 in {figures}"))["accepted"].as_u64().expect("a count")
+    };
+    let figures = wait_for("a share of every device", || {
+        figures().filter(|figures| backends.iter().all(|backend| accepted(figures, backend) > 0))
+    });
+    assert_eq!(figures["user"], "alice.rig", "{figures}");
+    sponsor.delete(&format!("/jobs/{job}")).ok();
+    sponsor.wait_for_state(&job, "cancelled");
+    rig.stop();
+    pool.stop();
+    assert!(home.audit().0);
 }
 
 fn worker(api: &Api) -> Option<Value> {
@@ -85,7 +136,7 @@ fn the_miner_follows_its_jobs_and_submits_nothing_stale() {
     let home = Home::new(CONFIG);
     let pool = home.start();
     let sponsor = Api::admin(&pool).funded_sponsor("acme", 1_000);
-    let _rig = Rig::start(&pool, "alice.rig", "cpu");
+    let _rig = Rig::start(&home, &pool, "alice.rig", &["cpu"]);
     // Each job ends by a share of its own, and the next one is there before or after it.
     for round in 0..5 {
         let ends = sponsor.submit(&Vector::job_of_difficulty(0.002, 10));
@@ -116,7 +167,7 @@ fn the_miner_comes_back_to_a_pool_that_was_killed() {
     let mut endless = Vector::endless_job(1 << 40, 1_000);
     endless["deadline_s"] = json!(3600);
     let job = sponsor.submit(&endless);
-    let _rig = Rig::start(&pool, "alice.rig", "cpu");
+    let _rig = Rig::start(&home, &pool, "alice.rig", &["cpu"]);
     let shares = |api: &Api| worker(api).and_then(|worker| worker["accepted"].as_u64()).unwrap_or(0);
     wait_for("shares", || (shares(&sponsor) >= 2).then_some(()));
     let before = shares(&sponsor);

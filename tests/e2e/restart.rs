@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use lode_protocol::Algorithm::Sha256d;
 use lode_protocol::{Difficulty, hex};
 use lode_tests::ledger;
 use lode_tests::miner::Miner;
@@ -25,7 +26,7 @@ fn with_three_shares() -> (Home, String, String, String) {
     miner.hear_job();
     for _ in 0..3 {
         // A share that does not solve the job by luck.
-        let share = miner.search(|hash| (1.1e-6..0.0009).contains(&Difficulty::of_hash(&hash).to_f64()));
+        let share = miner.search(|hash| (1.1e-6..0.0009).contains(&Difficulty::of_hash(&hash).to_f64(Sha256d)));
         assert_eq!(miner.verdict(&share), None);
     }
     pool.stop();
@@ -62,7 +63,7 @@ fn a_restart_restores_jobs_balances_sessions_and_what_was_seen() {
     miner.user = "alice.rig".into();
     miner.hear_job();
     assert_ne!(miner.job.as_ref().expect("a job").0.template.version, seen[0].version);
-    let solution = miner.search(|hash| Difficulty::of_hash(&hash).to_f64() > 0.0011);
+    let solution = miner.search(|hash| Difficulty::of_hash(&hash).to_f64(Sha256d) > 0.0011);
     assert_eq!(miner.verdict(&solution), None);
     anyone.wait_for_state(&job, "done");
     pool.stop();

@@ -1,5 +1,6 @@
 //! The wire as real clients use and misuse it: codes, quirks and bounds.
 
+use lode_protocol::Algorithm::Sha256d;
 use lode_protocol::line::LINE_BYTES_MAX;
 use lode_protocol::rpc::Id;
 use lode_protocol::{Difficulty, hex};
@@ -86,7 +87,7 @@ fn shares_that_are_wrong_in_one_thing() {
             .collect::<Vec<_>>()
     );
     assert_eq!(refused(miner.call("mining.submit", &upper)).0, 22);
-    let easy = miner.search(|hash| Difficulty::of_hash(&hash) < Difficulty::parse("1e-8").unwrap());
+    let easy = miner.search(|hash| Difficulty::of_hash(&hash) < Difficulty::parse("1e-8", Sha256d).unwrap());
     assert_eq!(miner.verdict(&easy), Some(23));
 }
 
@@ -180,7 +181,7 @@ fn what_real_clients_ask_is_answered() {
         Ok(json!(true))
     );
     miner.hear_job();
-    assert_eq!(miner.job.as_ref().expect("a job").1, Difficulty::parse("0.0002").unwrap().for_wire());
+    assert_eq!(miner.job.as_ref().expect("a job").1, Difficulty::parse("0.0002", Sha256d).unwrap().for_wire());
     assert_eq!(
         miner.ask_raw(br#"{"params":["1"],"id":"txlist1","method":"mining.get_transactions"}"#).outcome,
         Ok(json!([]))
@@ -309,7 +310,7 @@ fn junk_shares_do_not_fill_memory_or_push_out_real_ones() {
     let (_home, _pool, mut miner) = at_work();
     let good = miner.mine();
     assert_eq!(miner.verdict(&good), None);
-    let weak = Difficulty::parse("1e-8").unwrap();
+    let weak = Difficulty::parse("1e-8", Sha256d).unwrap();
     for _ in 0..1_000 {
         let junk = miner.search(|hash| Difficulty::of_hash(&hash) < weak);
         assert_eq!(miner.verdict(&junk), Some(23));

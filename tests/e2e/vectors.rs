@@ -1,5 +1,6 @@
 //! The recorded shares and blocks, and near misses of each, through the socket of a running pool.
 
+use lode_protocol::Algorithm::Sha256d;
 use lode_protocol::{Difficulty, HeaderHash, Target, hex};
 use lode_tests::miner::Miner;
 use lode_tests::pool::Home;
@@ -107,7 +108,8 @@ fn check(vector: &Vector) -> usize {
         } else {
             assert!(!Target::from_difficulty(difficulty).is_met_by(&hash), "the job's own target bounds the share's");
             let error = outcome.expect_err("a near miss is refused");
-            let text = format!("low difficulty share of {}, wanted {difficulty}", Difficulty::of_hash(&hash));
+            let [got, want] = [Difficulty::of_hash(&hash), difficulty].map(|difficulty| difficulty.to_f64(Sha256d));
+            let text = format!("low difficulty share of {got}, wanted {want}");
             assert_eq!(error, json!([23, text, null]), "{}", vector.text("id"));
         }
         seen += 1;

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use lode_protocol::header::{HeaderHash, Roll};
 use lode_protocol::method::{Notify, ServerCall, Submit};
 use lode_protocol::rpc::{Id, Message, Response};
-use lode_protocol::{Difficulty, Target, hex};
+use lode_protocol::{Algorithm, Difficulty, Target, hex};
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
@@ -35,6 +35,8 @@ pub struct Miner {
     pub version_mask: Option<u32>,
     /// Messages for its owner.
     pub messages: Vec<String>,
+    /// What it hashes with.
+    pub algorithm: Algorithm,
     nonce: u32,
 }
 
@@ -62,6 +64,7 @@ impl Miner {
             job: None,
             version_mask: None,
             messages: Vec::new(),
+            algorithm: Algorithm::Sha256d,
             nonce: 0,
         }
     }
@@ -72,7 +75,22 @@ impl Miner {
     /// The pool refuses.
     #[must_use]
     pub fn login(address: SocketAddr, user: &str, password: &str) -> Miner {
+        Miner::connect(address).logged_in(user, password)
+    }
+
+    /// The same on a scrypt listener.
+    ///
+    /// # Panics
+    /// The pool refuses.
+    #[must_use]
+    pub fn login_scrypt(address: SocketAddr, user: &str, password: &str) -> Miner {
         let mut miner = Miner::connect(address);
+        miner.algorithm = Algorithm::Scrypt;
+        miner.logged_in(user, password)
+    }
+
+    fn logged_in(self, user: &str, password: &str) -> Miner {
+        let mut miner = self;
         miner.subscribe(None);
         let answer = miner.call("mining.authorize", &json!([user, password]));
         assert_eq!(answer, Ok(json!(true)));
@@ -160,16 +178,18 @@ impl Miner {
         }
         match Message::parse(line.trim_end().as_bytes()).expect("the pool speaks JSON-RPC") {
             Message::Response(response) => self.responses.push_back(response),
-            Message::Request(request) => match ServerCall::from_request(&request).expect("well-formed parameters") {
-                ServerCall::SetDifficulty(told) => self.difficulty = Some(told.0),
-                ServerCall::Notify(notify) => {
-                    let difficulty = self.difficulty.expect("a difficulty comes before the first job");
-                    self.job = Some((*notify, difficulty));
+            Message::Request(request) => {
+                match ServerCall::from_request(&request, self.algorithm).expect("well-formed parameters") {
+                    ServerCall::SetDifficulty(told) => self.difficulty = Some(told.0),
+                    ServerCall::Notify(notify) => {
+                        let difficulty = self.difficulty.expect("a difficulty comes before the first job");
+                        self.job = Some((*notify, difficulty));
+                    }
+                    ServerCall::SetVersionMask(told) => self.version_mask = Some(told.0),
+                    ServerCall::ShowMessage(message) => self.messages.push(message.0),
+                    _ => {}
                 }
-                ServerCall::SetVersionMask(told) => self.version_mask = Some(told.0),
-                ServerCall::ShowMessage(message) => self.messages.push(message.0),
-                _ => {}
-            },
+            }
         }
         Some(())
     }
@@ -218,13 +238,17 @@ impl Miner {
     #[must_use]
     pub fn hash(&self, share: &Submit) -> HeaderHash {
         let template = &self.job.as_ref().expect("a job").0.template;
-        HeaderHash::of(&template.header(&Roll {
+        let header = template.header(&Roll {
             extranonce1: &self.extranonce1,
             extranonce2: &share.extranonce2,
             ntime: share.ntime,
             nonce: share.nonce,
             version: template.version,
-        }))
+        });
+        match self.algorithm {
+            Algorithm::Sha256d => HeaderHash::sha256d(&header),
+            Algorithm::Scrypt => HeaderHash::from_be_bytes(lode_kinds::hash::Algorithm::Scrypt.hash(&header)),
+        }
     }
 
     /// Searches the present job for its next share.

@@ -59,20 +59,42 @@ impl Home {
         self.start_at(FREE, FREE)
     }
 
+    /// The same with a listener for scrypt miners.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start_with_scrypt(&self) -> Pool {
+        let mut command = self.command(FREE, FREE);
+        command.args(["--scrypt", &FREE.to_string()]);
+        self.run(command)
+    }
+
     /// The same on these ports.
     ///
     /// # Panics
     /// It does not start.
     #[must_use]
     pub fn start_at(&self, stratum: SocketAddr, http: SocketAddr) -> Pool {
-        let mut child = self.command(stratum, http).spawn().expect("the pool's program can be started");
+        self.run(self.command(stratum, http))
+    }
+
+    fn run(&self, mut command: Command) -> Pool {
+        let mut child = command.spawn().expect("the pool's program can be started");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut line).expect("the pool prints where it is");
         let bound: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the pool did not start: {line:?}"));
-        let address = |name: &str| bound[name].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        let printed = |name: &str| bound[name].as_str().and_then(|text| text.parse().ok());
+        let address = |name: &str| printed(name).expect("an address");
         let token = std::fs::read_to_string(self.data().join("admin.token")).expect("the pool made a token");
-        Pool { child, stratum: address("stratum"), http: address("http"), admin: token.trim().to_owned() }
+        Pool {
+            child,
+            stratum: address("stratum"),
+            scrypt: printed("scrypt"),
+            http: address("http"),
+            admin: token.trim().to_owned(),
+        }
     }
 
     /// Starts a pool that is expected to refuse; gives what it says.
@@ -119,6 +141,8 @@ pub struct Pool {
     child: Child,
     /// Where miners connect.
     pub stratum: SocketAddr,
+    /// Where scrypt miners connect, if anywhere.
+    pub scrypt: Option<SocketAddr>,
     /// Where the API is.
     pub http: SocketAddr,
     /// The operator's token.

@@ -1,6 +1,6 @@
 //! The recorded shares and blocks, as jobs of a sponsor.
 
-use lode_protocol::{Difficulty, Target};
+use lode_protocol::{Algorithm, Difficulty, Target};
 use serde_json::{Value, json};
 
 /// One recorded share.
@@ -70,8 +70,20 @@ impl Vector {
     /// It is no difficulty.
     #[must_use]
     pub fn job_of_difficulty(difficulty: f64, budget: u64) -> Value {
-        let difficulty = Difficulty::from_f64(difficulty).expect("a difficulty");
+        let difficulty = Difficulty::from_f64(difficulty, Algorithm::Sha256d).expect("a difficulty");
         named("V2").job(&Target::from_difficulty(difficulty).to_string(), budget)
+    }
+
+    /// The same for scrypt miners, to be solved at about this difficulty as they write it.
+    ///
+    /// # Panics
+    /// It is no difficulty.
+    #[must_use]
+    pub fn scrypt_job_of_difficulty(difficulty: f64, budget: u64) -> Value {
+        let difficulty = Difficulty::from_f64(difficulty, Algorithm::Scrypt).expect("a difficulty");
+        let mut job = named("V2").job(&Target::from_difficulty(difficulty).to_string(), budget);
+        job["spec"]["algorithm"] = json!("scrypt");
+        job
     }
 
     /// A job that nothing solves, whose budget buys this much work.

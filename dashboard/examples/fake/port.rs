@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use lode_dashboard::port::{Health, Idempotency, Port, PortError, Submitted};
+use lode_protocol::Algorithm;
 use lode_protocol::api::{
     AccountView, Amount, BalanceView, DepositRequest, DepositView, EarningState, EarningView, FieldError, JobRequest,
     JobResult, JobState, JobView, LeaderView, LedgerView, ListenerView, NewSponsor, Page, PageQuery, PayoutView,
@@ -95,6 +96,7 @@ fn job(id: u64, title: &str, state: JobState, done_ppm: u128) -> JobView {
         id: JobId(id),
         name: title.into(),
         kind: "hash".into(),
+        algorithm: Algorithm::Sha256d,
         state,
         sponsor: name("acme"),
         asset: name("CREDIT"),
@@ -175,6 +177,7 @@ fn workers() -> Vec<WorkerView> {
             name: name(title),
             online,
             last_share: (!last.is_empty()).then(|| last.to_owned()),
+            algorithm: online.then_some(Algorithm::Sha256d),
             difficulty: online.then_some(difficulty),
             accepted,
             rejected: rejected.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
@@ -218,12 +221,14 @@ impl Port for Fake {
             name: "Lode".into(),
             version: "0.1.0".into(),
             started_at: "2026-03-01T06:00:00Z".into(),
-            listeners: vec![ListenerView {
-                algorithm: "sha256d".into(),
-                address: "0.0.0.0:3333".into(),
-                extranonce1_bytes: 4,
-                extranonce2_bytes: 4,
-            }],
+            listeners: [(Algorithm::Sha256d, "0.0.0.0:3333"), (Algorithm::Scrypt, "0.0.0.0:3334")]
+                .map(|(algorithm, address)| ListenerView {
+                    algorithm,
+                    address: address.into(),
+                    extranonce1_bytes: 4,
+                    extranonce2_bytes: 4,
+                })
+                .to_vec(),
             connections: 131,
             workers: 128,
             accounts: 14,
@@ -319,6 +324,7 @@ impl Port for Fake {
     fn quote(&self, request: &JobRequest) -> Result<Quote, PortError> {
         Ok(Quote {
             kind: request.kind.clone(),
+            algorithm: Algorithm::Sha256d,
             work: Work(5 << 57),
             work_expected: Work(1 << 57),
             price: request.budget,
@@ -382,6 +388,7 @@ impl Port for Fake {
         }
         let hash = job.solution.ok_or_else(|| PortError::Conflict(format!("job {id} has no result yet")))?;
         Ok(JobResult {
+            algorithm: Algorithm::Sha256d,
             header: "00".repeat(80),
             hash,
             extranonce1: "00000001".into(),

@@ -3,27 +3,26 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use lode_protocol::difficulty::{WORK_PER_DIFFICULTY, Work};
+use lode_protocol::{Algorithm, RateCard, Work};
 use serde::Serialize;
-
-/// Rises with every change of a figure below.
-const VERSION: u32 = 1;
-/// Hash-equivalents of one hash, by algorithm.
-const WORK_PER_HASH: [(&str, Work); 1] = [("sha256d", Work(1))];
 
 /// The card as it is published.
 #[derive(Debug, Serialize)]
-pub(super) struct RateCard {
+pub(super) struct Published {
     version: u32,
     work_per_difficulty: Work,
-    work_per_hash: BTreeMap<&'static str, Work>,
+    hashes_per_difficulty: BTreeMap<Algorithm, u64>,
+    work_per_hash: BTreeMap<Algorithm, Work>,
 }
 
 /// `GET /ratecard`
-pub(super) async fn show() -> Json<RateCard> {
-    Json(RateCard {
-        version: VERSION,
-        work_per_difficulty: Work(WORK_PER_DIFFICULTY),
-        work_per_hash: BTreeMap::from(WORK_PER_HASH),
+pub(super) async fn show() -> Json<Published> {
+    let card = RateCard::CURRENT;
+    let hashes = |algorithm: Algorithm| u64::try_from(algorithm.hashes_per_difficulty()).expect("is at most 2^32");
+    Json(Published {
+        version: card.version(),
+        work_per_difficulty: Work(Algorithm::Sha256d.hashes_per_difficulty()),
+        hashes_per_difficulty: card.rates().map(|rate| (rate.algorithm(), hashes(rate.algorithm()))).collect(),
+        work_per_hash: card.rates().map(|rate| (rate.algorithm(), rate.work_per_hash())).collect(),
     })
 }

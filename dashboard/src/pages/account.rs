@@ -100,7 +100,9 @@ fn rig(worker: &WorkerView) -> Markup {
                 @if let Some(at) = &worker.last_share { (figures::time(at, true)) } @else { "none yet" }
             }
             td.n data-label="Difficulty" {
-                @if let Some(value) = worker.difficulty { (figures::difficulty(value)) } @else { "–" }
+                @if let Some((value, algorithm)) = worker.difficulty.zip(worker.algorithm) {
+                    (figures::difficulty(value)) " " (algorithm)
+                } @else { "–" }
             }
             td.n data-label="Accepted" { (figures::count(worker.accepted)) }
             td.n data-label="Rejected" { (rejected(worker)) }

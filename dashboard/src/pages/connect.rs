@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use lode_protocol::Algorithm;
 use lode_protocol::api::{ListenerView, PoolView};
 use lode_protocol::ids::AccountName;
 use maud::{Markup, html};
@@ -18,11 +19,24 @@ const HOST_BYTES_MAX: usize = 253;
 /// Stands in where the request does not name a host that is safe to repeat.
 const UNKNOWN_HOST: &str = "POOL-HOST";
 
-/// `host:port` for miners: the host by which the browser came, the port of the first listener.
-pub(super) fn stratum_host(headers: &HeaderMap, pool: &PoolView) -> String {
+/// The host by which the browser came.
+fn browsers_host(headers: &HeaderMap) -> &str {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).and_then(plain_host);
-    let port = pool.listeners.first().and_then(port).unwrap_or("3333");
-    format!("{}:{port}", host.unwrap_or(UNKNOWN_HOST))
+    host.unwrap_or(UNKNOWN_HOST)
+}
+
+/// The line for this project's own miner at the first listener.
+pub(super) fn first_line(headers: &HeaderMap, pool: &PoolView, account: &str) -> String {
+    let host = browsers_host(headers);
+    match pool.listeners.first() {
+        Some(listener) => lode_miner(listener, &address(host, listener), account),
+        None => format!("lode-miner --url stratum+tcp://{host}:3333 --user {account}.rig-1"),
+    }
+}
+
+/// `host:port` for the miners of a listener.
+fn address(host: &str, listener: &ListenerView) -> String {
+    format!("{host}:{}", port(listener).unwrap_or("3333"))
 }
 
 fn port(listener: &ListenerView) -> Option<&str> {
@@ -41,9 +55,12 @@ fn plain_host(header: &str) -> Option<&str> {
     fits.then_some(host)
 }
 
-/// The line for this project's own miner.
-pub(super) fn lode_miner(host: &str, account: &str) -> String {
-    format!("lode-miner --url stratum+tcp://{host} --user {account}.rig-1")
+fn lode_miner(listener: &ListenerView, address: &str, account: &str) -> String {
+    let option = match listener.algorithm {
+        Algorithm::Sha256d => "",
+        Algorithm::Scrypt => " --algorithm scrypt",
+    };
+    format!("lode-miner{option} --url stratum+tcp://{address} --user {account}.rig-1")
 }
 
 /// `GET /connect`
@@ -57,7 +74,7 @@ pub(super) async fn show<P: Port>(
         Err(fault) => return error::page(&app, &fault),
     };
     let pool = app.port.pool();
-    let body = page(&pool, &stratum_host(&headers, &pool), account.as_ref());
+    let body = page(&pool, browsers_host(&headers), account.as_ref());
     Sheet { title: "Connect", under: "/connect", live: None }.page(&pool, &body)
 }
 
@@ -77,7 +94,9 @@ fn page(pool: &PoolView, host: &str, account: Option<&AccountName>) -> Markup {
         }
         (chooser(account.map_or("", AccountName::as_str)))
         @if pool.listeners.is_empty() { p.empty { "The pool takes no miners at the moment." } }
-        @else { (lines(host, account.map_or("YOUR_ACCOUNT", AccountName::as_str))) }
+        @for listener in &pool.listeners {
+            (lines(listener, &address(host, listener), account.map_or("YOUR_ACCOUNT", AccountName::as_str)))
+        }
         (facts(pool, host))
     }
 }
@@ -95,24 +114,28 @@ fn chooser(account: &str) -> Markup {
     }
 }
 
-fn lines(host: &str, account: &str) -> Markup {
-    let minerd = format!("minerd -a sha256d -o stratum+tcp://{host} -u {account}.rig-1 -p x");
-    let cgminer = format!("cgminer -o stratum+tcp://{host} -u {account}.rig-1 -p x");
+fn lines(listener: &ListenerView, address: &str, account: &str) -> Markup {
+    let algorithm = listener.algorithm;
+    let minerd = format!("minerd -a {algorithm} -o stratum+tcp://{address} -u {account}.rig-1 -p x");
+    let cgminer = format!("cgminer -o stratum+tcp://{address} -u {account}.rig-1 -p x");
+    let id = |program: &str| format!("{program}-{algorithm}");
     html! {
-        section aria-labelledby="lode" {
-            h2 #lode { "lode-miner" }
+        section aria-labelledby=(id("lode")) {
+            h2 id=(id("lode")) { "lode-miner, " (algorithm) }
             p { "Uses every GPU that it finds, through CUDA or OpenCL, and tests each before it mines." }
-            (command("line-lode", &lode_miner(host, account)))
+            (command(&id("line-lode"), &lode_miner(listener, address, account)))
         }
-        section aria-labelledby="minerd" {
-            h2 #minerd { "cpuminer" }
+        section aria-labelledby=(id("minerd")) {
+            h2 id=(id("minerd")) { "cpuminer, " (algorithm) }
             p { "On a CPU, with pooler's minerd." }
-            (command("line-minerd", &minerd))
+            (command(&id("line-minerd"), &minerd))
         }
-        section aria-labelledby="cgminer" {
-            h2 #cgminer { "cgminer" }
-            p { "For ASICs; most firmwares ask for the same three values." }
-            (command("line-cgminer", &cgminer))
+        @if algorithm == Algorithm::Sha256d {
+            section aria-labelledby=(id("cgminer")) {
+                h2 id=(id("cgminer")) { "cgminer, " (algorithm) }
+                p { "For ASICs; most firmwares ask for the same three values." }
+                (command(&id("line-cgminer"), &cgminer))
+            }
         }
     }
 }
@@ -122,8 +145,12 @@ fn facts(pool: &PoolView, host: &str) -> Markup {
         section aria-labelledby="values" {
             h2 #values { "The values" }
             dl.rows {
-                div { dt { "Address" } dd { code { "stratum+tcp://" (host) } } }
-                @for listener in &pool.listeners { div { dt { "Algorithm" } dd { (listener.algorithm) } } }
+                @for listener in &pool.listeners {
+                    div {
+                        dt { "Address for " (listener.algorithm) }
+                        dd { code { "stratum+tcp://" (address(host, listener)) } }
+                    }
+                }
                 div { dt { "User" } dd { code { "ACCOUNT.RIG" } ", each of A–Z a–z 0–9 _ - and at most 64 long" } }
                 div { dt { "Password" } dd { "anything; " code { "d=512" } " asks for shares of at least that difficulty" } }
             }

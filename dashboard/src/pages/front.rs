@@ -102,7 +102,7 @@ fn is_open(state: JobState) -> bool {
 }
 
 fn invitation(pool: &PoolView, headers: &HeaderMap) -> Markup {
-    let line = connect::lode_miner(&connect::stratum_host(headers, pool), "YOUR_ACCOUNT");
+    let line = connect::first_line(headers, pool, "YOUR_ACCOUNT");
     html! {
         section.invite aria-labelledby="invite" {
             div {

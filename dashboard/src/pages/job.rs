@@ -92,7 +92,7 @@ fn terms(job: &JobView) -> Markup {
     html! {
         dl.rows {
             div { dt { "Number" } dd { (job.id) } }
-            div { dt { "Kind" } dd { (job.kind) } }
+            div { dt { "Kind" } dd { (job.kind) ", " (job.algorithm) } }
             div { dt { "Sponsor" } dd { (job.sponsor) } }
             div { dt { "Budget" } dd { (figures::amount(job.budget, &job.asset)) } }
             div { dt { "Divided" } dd { @if job.payout == "prop" { "in proportion to work" } @else { (job.payout) } } }

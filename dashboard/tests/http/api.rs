@@ -23,7 +23,12 @@ async fn anyone_reads_the_pool() {
     assert_eq!((&pool["workers"], &pool["ledger"]["writable"]), (&json!(128), &json!(true)));
     assert!(pool["work"]["1m"].is_string(), "work is a decimal string");
     let card = ok(&server, "/api/v1/ratecard").await;
-    assert_eq!(card, json!({"version": 1, "work_per_difficulty": "4294967296", "work_per_hash": {"sha256d": "1"}}));
+    let scrypt = lode_protocol::ratecard::SCRYPT_WORK_PER_HASH.to_string();
+    let published = json!({
+        "version": 2, "work_per_difficulty": "4294967296", "work_per_hash": {"sha256d": "1", "scrypt": scrypt},
+        "hashes_per_difficulty": {"sha256d": 4_294_967_296_u64, "scrypt": 65_536},
+    });
+    assert_eq!(card, published);
 }
 
 #[tokio::test]

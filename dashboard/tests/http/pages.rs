@@ -130,7 +130,10 @@ async fn a_hostile_host_header_is_not_repeated() {
         socket_request.replace("pool.example:8080", host);
         socket_request.send()
     };
-    assert!(request("[2001:db8::7]:8080").await.body.contains("stratum+tcp://[2001:db8::7]:3333"));
+    let body = request("[2001:db8::7]:8080").await.body;
+    for (port, option) in [(3333, "-a sha256d "), (3334, "--algorithm scrypt "), (3334, "-a scrypt ")] {
+        assert!(body.contains(&format!("stratum+tcp://[2001:db8::7]:{port}")) && body.contains(option), "{option}");
+    }
     for host in ["a;reboot", "$(reboot)", "\"><script>"] {
         let answer = request(host).await;
         assert!(!answer.body.contains("reboot") && !answer.body.contains("\"><script>"), "{host}");

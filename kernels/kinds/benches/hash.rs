@@ -8,10 +8,13 @@ use lode_kinds::hash::{Algorithm, Nonces, Scan, scrypt, sha256d};
 
 const RUNS: usize = 5;
 
+/// A scan of a range by one path.
+type Try = dyn Fn(&Scan, Nonces);
+
 /// A CPU path of some algorithm.
 struct Row {
     name: String,
-    scan: Box<dyn Fn(&Scan, Nonces)>,
+    scan: Box<Try>,
     slice: u64,
     /// What the rates are shown in.
     unit: (f64, &'static str),

@@ -12,7 +12,7 @@ use super::fault::{Doing as _, Fault};
 use super::kernel::{LAUNCH_MAX, Loaded, Search};
 use super::shape::Shape;
 use super::slot::{Constants, Slot};
-use super::{Found, driver, image};
+use super::{Found, driver};
 use crate::backend::{Device, DeviceError, DeviceInfo, OpenOptions};
 use crate::cache::Key;
 use crate::job::Job;
@@ -20,9 +20,9 @@ use crate::search::{SLOTS, recheck, search};
 use crate::tune;
 
 /// What a measurement of one shape takes at least.
-const TUNING_RUN: Duration = Duration::from_millis(10);
-/// The first launch that is measured: soon done on the slowest card.
-const TUNING_COUNT_FIRST: u64 = 1 << 8;
+const TUNING_RUN: Duration = Duration::from_millis(20);
+/// What ends it, even if it did not keep all of the card busy.
+const TUNING_RUN_MAX: Duration = Duration::from_millis(250);
 /// Slices one after another that needed a new context, until the card is given up.
 const RENEWALS_MAX: u32 = 3;
 
@@ -80,7 +80,10 @@ impl Cuda {
         }
         self.renewals_in_a_row += 1;
         tracing::warn!("{}: {first}; it gets a new context", self.found.info.id());
-        done(self).inspect_err(|fault| self.close(fault))
+        done(self).map_err(|again| {
+            self.close(&again);
+            Fault::Twice { first: Box::new(first), again: Box::new(again) }
+        })
     }
 
     /// Lets go of the context that failed so and of all that was made in it.
@@ -139,38 +142,65 @@ impl Session {
         if self.kernels.iter().any(|kernel| kernel.algorithm == algorithm) {
             return Ok(());
         }
-        let function = image::load(&self.context, found, algorithm, &options.cache)?;
-        let key = Key::new("cuda-shape").with(algorithm.name()).with(&found.info.name).with(&found.info.driver);
-        let kept = options.cache.get(&key).filter(|_| !options.tune);
-        let kept = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
-        let shape = match kept.filter(|shape: &Shape| shape.suits(&function)) {
-            Some(shape) => shape,
-            None => {
-                let candidates = Shape::candidates(&function)?;
-                let mut kernel = Loaded { algorithm, function: function.clone(), shape: candidates[0] };
-                let shape = tune::fastest(&found.info.id(), &candidates, |shape| {
-                    kernel.shape = shape;
-                    self.hashes_a_second(&kernel)
-                })?;
-                options.cache.put(&key, &serde_json::to_vec(&shape).expect("a shape is plain data"));
-                shape
-            }
-        };
-        self.kernels.push(Loaded { algorithm, function, shape });
+        let memory_bytes = self.memory_bytes(options)?;
+        let text = (options.sources)(algorithm).text;
+        let limit = format!("{:?}", options.memory_max);
+        let key = Key::new("cuda-shape").with(text).with(&found.info.name).with(&found.info.driver).with(limit);
+        if let Some(kept) = options.cache.get(&key).filter(|_| !options.tune)
+            && let Ok(shape) = serde_json::from_slice(&kept)
+            && let Some(kernel) = Loaded::kept(&self.context, found, options, (algorithm, shape), memory_bytes)?
+        {
+            self.kernels.push(kernel);
+            return Ok(());
+        }
+        let mut candidates = Loaded::candidates(&self.context, found, options, algorithm, memory_bytes)?;
+        let shape = self.tune(&candidates, &found.info.id())?;
+        options.cache.put(&key, &serde_json::to_vec(&shape).expect("a shape is plain data"));
+        candidates.retain(|kernel| kernel.shape == shape);
+        self.kernels.extend(candidates.pop());
         Ok(())
+    }
+
+    /// The card's memory that scratch may take: what is free but a tenth, which the driver and others want, and no more than
+    /// the user allows.
+    fn memory_bytes(&self, options: &OpenOptions) -> Result<u64, Fault> {
+        let (free, _) = self.context.mem_get_info().doing("asking for free memory")?;
+        Ok((free as u64 / 10 * 9).min(options.memory_max.unwrap_or(u64::MAX)))
+    }
+
+    /// Finds the fastest shape. A card that breaks at it has no fastest one.
+    fn tune(&mut self, candidates: &[Loaded], id: &str) -> Result<Shape, Fault> {
+        let shapes: Vec<Shape> = candidates.iter().map(|kernel| kernel.shape).collect();
+        let mut broken = None;
+        let shape = tune::fastest(id, &shapes, |shape| {
+            if broken.is_some() {
+                return Err("not tried".to_owned());
+            }
+            let kernel = candidates.iter().find(|kernel| kernel.shape == shape).expect("a candidate's shape");
+            self.hashes_a_second(kernel).map_err(|fault| {
+                let text = fault.to_string();
+                broken = Some(fault).filter(|fault| !fault.is_refusal());
+                text
+            })
+        });
+        match broken {
+            Some(fault) => Err(fault),
+            None => shape.map_err(Fault::Kernel),
+        }
     }
 
     /// Measures launches that grow until one is long enough to say something.
     fn hashes_a_second(&mut self, kernel: &Loaded) -> Result<f64, Fault> {
         let job = Job::new(&Scan::new(kernel.algorithm, &[0x5a; 80], [0; 32]));
         let mut run = Search { kernel, constants: Constants::new(&job), slots: &mut self.slots };
-        let mut count = TUNING_COUNT_FIRST;
+        let (mut count, filling) = kernel.shape.measured();
         loop {
             let nonces = Nonces::new(0, count).expect("a launch is shorter than all nonces");
             let begin = Instant::now();
             search(&mut run, nonces, &mut Vec::new())?;
             let elapsed = begin.elapsed();
-            if elapsed >= TUNING_RUN || count >= LAUNCH_MAX {
+            let tells = elapsed >= TUNING_RUN && count >= filling;
+            if tells || elapsed >= TUNING_RUN_MAX || count >= LAUNCH_MAX {
                 #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
                 return Ok(count as f64 / elapsed.as_secs_f64().max(1e-9));
             }

@@ -30,6 +30,14 @@ pub(super) enum Fault {
     /// Neither an end of what it was given to do nor an error.
     #[error("the card has not answered for {} s", .0.as_secs())]
     Silent(Duration),
+    /// It failed, got a new context, and failed again.
+    #[error("{first}; and in a new context: {again}")]
+    Twice {
+        /// How it failed first.
+        first: Box<Self>,
+        /// How it failed then.
+        again: Box<Self>,
+    },
     /// There is no kernel that runs on it.
     #[error("{0}")]
     Kernel(String),
@@ -40,10 +48,19 @@ impl Fault {
     pub(super) const fn may_pass(&self) -> bool {
         matches!(self, Self::Driver { .. })
     }
+
+    /// Whether only this launch was refused, and the context is as sound as before.
+    pub(super) const fn is_refusal(&self) -> bool {
+        let Self::Driver { error, .. } = self else { return matches!(self, Self::Memory { .. }) };
+        matches!(error.0, CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES)
+    }
 }
 
 fn free(bytes: &Option<u64>) -> String {
-    bytes.map_or_else(|| "and the card does not tell how many are free".to_owned(), |bytes| format!("{bytes} are free"))
+    bytes.map_or_else(
+        || "and the card does not tell how many can be had".to_owned(),
+        |bytes| format!("{bytes} can be had"),
+    )
 }
 
 /// Says at what a call to the driver failed.
@@ -83,7 +100,7 @@ mod tests {
     #[test]
     fn a_lack_of_memory_says_how_much() {
         let fault = Fault::Memory { what: "scratch", needed_bytes: 4096, free_bytes: Some(100) };
-        assert_eq!(fault.to_string(), "not enough memory for scratch: 4096 bytes are needed, 100 are free");
+        assert_eq!(fault.to_string(), "not enough memory for scratch: 4096 bytes are needed, 100 can be had");
         assert!(!fault.may_pass());
     }
 

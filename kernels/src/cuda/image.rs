@@ -8,33 +8,38 @@ use lode_kinds::hash::Algorithm;
 
 use super::fault::{Doing as _, Fault};
 use super::{Chip, Found, nvrtc};
+use crate::backend::OpenOptions;
 use crate::cache::{Cache, Key};
-use crate::source::{Ptx, nvrtc_options};
+use crate::source::{Ptx, Source, nvrtc_options};
 
 /// The oldest chip that the PTX runs on.
 const PTX_CHIP: Chip = Chip { major: 7, minor: 5 };
 
-/// Loads the algorithm's kernel.
+/// Loads the algorithm's kernel, compiled with these macros.
 ///
 /// # Errors
 /// When there is none for this chip, or the driver refuses it.
 pub(super) fn load(
     context: &Arc<CudaContext>,
     found: &Found,
+    options: &OpenOptions,
     algorithm: Algorithm,
-    cache: &Cache,
+    defines: &[String],
 ) -> Result<CudaFunction, Fault> {
     let id = found.info.id();
-    let ptx = Ptx::of(algorithm);
-    let why_not = match machine_code(found, &ptx, cache) {
-        Ok(code) => match function(context, Code::from_binary(code), ptx.source.entry) {
+    let source = (options.sources)(algorithm);
+    let why_not = match machine_code(found, &source, defines, &options.cache) {
+        Ok(code) => match function(context, Code::from_binary(code), source.entry) {
             Ok(function) => {
-                tracing::debug!("{id}: {}: compiled for its chip", ptx.source.entry);
+                tracing::debug!("{id}: {} {defines:?}: compiled for its chip", source.entry);
                 return Ok(function);
             }
             Err(fault) => format!("the driver refuses what NVRTC compiled for its chip: {fault}"),
         },
         Err(why_not) => why_not,
+    };
+    let Some(ptx) = Ptx::of(&source, defines) else {
+        return Err(Fault::Kernel(format!("there is no PTX of {} with {defines:?}, and {why_not}", source.entry)));
     };
     if found.chip < PTX_CHIP {
         let Chip { major, minor } = found.chip;
@@ -44,8 +49,8 @@ pub(super) fn load(
             PTX_CHIP.major, PTX_CHIP.minor
         )));
     }
-    tracing::debug!("{id}: {}: from PTX ({why_not})", ptx.source.entry);
-    function(context, Code::from_src(ptx.text), ptx.source.entry)
+    tracing::debug!("{id}: {} {defines:?}: from PTX ({why_not})", source.entry);
+    function(context, Code::from_src(ptx.text), source.entry)
 }
 
 fn function(context: &Arc<CudaContext>, code: Code, entry: &str) -> Result<CudaFunction, Fault> {
@@ -54,15 +59,15 @@ fn function(context: &Arc<CudaContext>, code: Code, entry: &str) -> Result<CudaF
 }
 
 /// The kernel in the chip's own code, out of the cache if it was made before.
-fn machine_code(found: &Found, ptx: &Ptx, cache: &Cache) -> Result<Vec<u8>, String> {
+fn machine_code(found: &Found, source: &Source, defines: &[String], cache: &Cache) -> Result<Vec<u8>, String> {
     let Some((major, minor)) = nvrtc::version() else { return Err("NVRTC is not installed".to_owned()) };
-    let options = nvrtc_options(&format!("sm_{}{}", found.chip.major, found.chip.minor));
-    let key = options.iter().fold(Key::new("cuda").with(ptx.source.text), Key::with);
+    let options = nvrtc_options(&format!("sm_{}{}", found.chip.major, found.chip.minor), defines);
+    let key = options.iter().fold(Key::new("cuda").with(source.text), Key::with);
     let key = key.with(format!("NVRTC {major}.{minor}")).with(&found.info.driver);
     if let Some(code) = cache.get(&key) {
         return Ok(code);
     }
-    let code = nvrtc::machine_code(ptx.source.entry, ptx.source.text, &options)
+    let code = nvrtc::machine_code(source.entry, source.text, &options)
         .map_err(|error| format!("NVRTC {major}.{minor} does not compile it: {error}"))?;
     cache.put(&key, &code);
     Ok(code)

@@ -30,6 +30,8 @@ pub struct Found {
     info: DeviceInfo,
     ordinal: Ordinal,
     chip: Chip,
+    /// Why it cannot be opened, where it did not even tell what it is.
+    failure: Option<String>,
 }
 
 /// A compute capability, by which kernels are compiled: 8.9 is major 8, minor 9.
@@ -46,38 +48,39 @@ struct Chip {
 pub fn find() -> Result<Vec<Found>, String> {
     let count = driver::start()?;
     let version = driver::version();
-    let mut found = Vec::new();
-    for ordinal in driver::ordinals(count) {
-        match describe(ordinal, &version) {
-            Ok(card) => found.push(card),
-            // One card that does not answer is no reason to leave the others out.
-            Err(fault) => tracing::warn!("cuda:{ordinal}: {fault}"),
-        }
-    }
-    if found.is_empty() {
-        return Err(format!("an NVIDIA driver ({version}), but none of its {count} cards answers"));
-    }
-    Ok(found)
+    Ok(driver::ordinals(count).map(|ordinal| describe(ordinal, &version)).collect())
 }
 
-fn describe(ordinal: Ordinal, version: &str) -> Result<Found, Fault> {
-    let card = driver::Card::new(ordinal)?;
-    let chip = Chip {
-        major: card.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
-        minor: card.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
-    };
-    let units = card.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+/// What a card tells of itself. One that fails at it is listed with the others, and says why when it is to be opened.
+fn describe(ordinal: Ordinal, version: &str) -> Found {
     let info = DeviceInfo {
         backend: Backend::Cuda,
         index: ordinal.number(),
-        name: card.name()?,
-        memory_bytes: Some(card.memory_bytes()?),
-        compute_units: u32::try_from(units).unwrap_or(0),
-        driver: format!("{version}, compute capability {}.{}", chip.major, chip.minor),
+        name: "unnamed card".to_owned(),
+        memory_bytes: None,
+        compute_units: 0,
+        driver: version.to_owned(),
         is_cpu: false,
-        pci: pci(&card),
+        pci: None,
     };
-    Ok(Found { info, ordinal, chip })
+    let mut found = Found { info, ordinal, chip: Chip { major: 0, minor: 0 }, failure: None };
+    found.failure = ask(&mut found).err().map(|fault| fault.to_string());
+    found
+}
+
+fn ask(found: &mut Found) -> Result<(), Fault> {
+    let card = driver::Card::new(found.ordinal)?;
+    let info = &mut found.info;
+    info.name = card.name()?;
+    info.memory_bytes = Some(card.memory_bytes()?);
+    let units = card.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+    info.compute_units = u32::try_from(units).unwrap_or(0);
+    info.pci = pci(&card);
+    let major = card.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let minor = card.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    found.chip = Chip { major, minor };
+    info.driver = format!("{}, compute capability {major}.{minor}", info.driver);
+    Ok(())
 }
 
 fn pci(card: &driver::Card) -> Option<PciAddress> {
@@ -103,6 +106,9 @@ impl Found {
     /// When the driver refuses.
     pub fn open(self, options: &OpenOptions) -> Result<Cuda, DeviceError> {
         let id = self.info.id();
+        if let Some(reason) = self.failure {
+            return Err(DeviceError { device: id, reason });
+        }
         Cuda::open(self, options.clone()).map_err(|fault| DeviceError { device: id, reason: fault.to_string() })
     }
 }

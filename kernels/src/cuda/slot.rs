@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{CUevent_flags, CUresult};
 use cudarc::driver::{
-    CudaContext, CudaEvent, CudaFunction, CudaSlice, CudaStream, DeviceRepr, DriverError, LaunchConfig,
-    PinnedHostSlice, PushKernelArg as _,
+    CudaContext, CudaEvent, CudaSlice, CudaStream, DeviceRepr, DriverError, LaunchConfig, PinnedHostSlice,
+    PushKernelArg as _,
 };
 
+use lode_kinds::hash::Nonces;
+
 use super::fault::{Doing as _, Fault};
+use super::kernel::Loaded;
 use crate::job::Job;
 use crate::search::FOUND_WORDS;
 
@@ -21,7 +24,7 @@ const NAP_MIN: Duration = Duration::from_micros(20);
 const NAP_MAX: Duration = Duration::from_millis(1);
 
 /// The longest struct by which a kernel takes its search's constants.
-const JOB_WORDS_MAX: usize = 32;
+const JOB_WORDS_MAX: usize = 64;
 
 /// A search's constants as a kernel's argument: the driver reads as many words as the kernel's struct has.
 #[derive(Clone, Copy)]
@@ -44,6 +47,8 @@ impl Constants {
 pub(super) struct Slot {
     stream: Arc<CudaStream>,
     found: CudaSlice<u32>,
+    /// As much as the longest launch so far needed.
+    scratch: Option<CudaSlice<u32>>,
     arrived: PinnedHostSlice<u32>,
     arrival: CudaEvent,
 }
@@ -55,7 +60,8 @@ impl Slot {
     /// When the driver refuses, or memory lacks.
     pub(super) fn new(context: &Arc<CudaContext>) -> Result<Self, Fault> {
         let stream = context.new_stream().doing("making a stream")?;
-        let found = allocate(&stream, FOUND_WORDS, "what a launch finds")?;
+        let mut found = allocate(&stream, FOUND_WORDS as u64, "what a launch finds")?;
+        stream.memset_zeros(&mut found).doing("clearing memory")?; // all of it is copied to the host
         // Plain pinned memory: write-combined memory would be slow to read.
         // SAFETY: nothing reads the words before they are set below.
         let mut arrived =
@@ -65,29 +71,44 @@ impl Slot {
         unsafe { words.write_bytes(0, FOUND_WORDS) };
         let flags = CUevent_flags::CU_EVENT_BLOCKING_SYNC;
         let arrival = context.new_event(Some(flags)).doing("making an event")?;
-        Ok(Self { stream, found, arrived, arrival })
+        Ok(Self { stream, found, scratch: None, arrived, arrival })
     }
 
     /// Queues a launch, the clearing before it and the copying after it, and waits for none of them.
     ///
     /// # Errors
-    /// When the driver refuses.
-    pub(super) fn start(
-        &mut self,
-        function: &CudaFunction,
-        (blocks, block): (u32, u32),
-        constants: &Constants,
-        first: u32,
-        last_offset: u32,
-    ) -> Result<(), Fault> {
+    /// When the driver refuses, or scratch memory lacks.
+    pub(super) fn start(&mut self, kernel: &Loaded, constants: &Constants, nonces: Nonces) -> Result<(), Fault> {
+        let first = nonces.start();
+        let last_offset = u32::try_from(nonces.count() - 1).expect("a launch is no longer than LAUNCH_MAX");
+        let (blocks, block) = kernel.shape.grid(nonces.count());
+        if let Some((words, words_max)) = kernel.shape.scratch_words(blocks) {
+            self.need_scratch(words, words_max)?;
+        }
         self.stream.memset_zeros(&mut self.found.slice_mut(..1)).doing("clearing the count")?;
         let config = LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (block, 1, 1), shared_mem_bytes: 0 };
-        let mut launch = self.stream.launch_builder(function);
+        let mut launch = self.stream.launch_builder(&kernel.function);
         launch.arg(constants).arg(&first).arg(&last_offset).arg(&mut self.found);
-        // SAFETY: the arguments are those of the kernel's signature, and it writes `found` only within FOUND_MAX.
+        if let (Some(scratch), Some(_)) = (&mut self.scratch, kernel.shape.scratch_words(blocks)) {
+            launch.arg(scratch);
+        }
+        // SAFETY: the arguments are those of the kernel's signature; it writes `found` only within FOUND_MAX, and `scratch`
+        // only within what its threads need, which is there.
         unsafe { launch.launch(config) }.doing("launching the kernel")?;
         self.stream.memcpy_dtoh(&self.found, &mut self.arrived).doing("copying what was found")?;
         self.arrival.record(&self.stream).doing("recording an event")
+    }
+
+    /// Sees to it that there are so many words of scratch memory. They grow with what is asked for, to at most `words_max`:
+    /// short launches shall not take the memory of long ones.
+    fn need_scratch(&mut self, words: u64, words_max: u64) -> Result<(), Fault> {
+        if self.scratch.as_ref().is_some_and(|scratch| scratch.len() as u64 >= words) {
+            return Ok(());
+        }
+        self.scratch = None;
+        let words = words.next_power_of_two().min(words_max).max(words);
+        self.scratch = Some(allocate(&self.stream, words, "scratch")?);
+        Ok(())
     }
 
     /// Waits for all that was queued, asleep and not for ever.
@@ -116,16 +137,40 @@ impl Slot {
     }
 }
 
-/// Words of the card's memory, all zero.
+/// Words of the card's memory, with anything in them.
 ///
 /// # Errors
 /// When they lack, which says how many are free.
-pub(super) fn allocate(stream: &Arc<CudaStream>, words: usize, what: &'static str) -> Result<CudaSlice<u32>, Fault> {
-    match stream.alloc_zeros(words) {
+fn allocate(stream: &Arc<CudaStream>, words: u64, what: &'static str) -> Result<CudaSlice<u32>, Fault> {
+    let length = usize::try_from(words).expect("memory is addressable");
+    // SAFETY: kernels write what they read, and of what a launch finds only what it wrote is looked at.
+    match unsafe { stream.alloc(length) } {
         Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
             let free_bytes = stream.context().mem_get_info().ok().map(|(free, _)| free as u64);
-            Err(Fault::Memory { what, needed_bytes: 4 * words as u64, free_bytes })
+            Err(Fault::Memory { what, needed_bytes: 4 * words, free_bytes })
         }
         made => made.doing("allocating memory"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lode_kinds::hash::{Algorithm, Scan};
+
+    use super::*;
+    use crate::source::Ptx;
+
+    #[test]
+    fn every_kernel_takes_the_words_that_its_job_has() {
+        for algorithm in Algorithm::ALL {
+            let job = Job::new(&Scan::new(*algorithm, &[7; 80], [7; 32]));
+            let words = job.words().len();
+            assert_eq!(Constants::new(&job).0[..words], *job.words());
+            let entry = crate::source::Source::of(*algorithm).entry;
+            for ptx in Ptx::ALL.iter().filter(|ptx| ptx.source.entry == entry) {
+                let parameter = format!("{entry}_param_0[{}]", 4 * words);
+                assert!(ptx.text.contains(&parameter), "{} has no {parameter}", ptx.file);
+            }
+        }
     }
 }

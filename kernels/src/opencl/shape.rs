@@ -47,8 +47,8 @@ impl Shape {
     pub(super) fn usual(algorithm: Algorithm, traits: &Traits) -> Self {
         match (algorithm, traits.is_cpu) {
             (Algorithm::Sha256d, _) => Self { lanes: lanes(traits.native_width), group: 256, scrypt: None },
-            (Algorithm::Scrypt, true) if traits.native_width >= 8 => Self::scrypt_cpu(8, 2, 2, traits),
-            (Algorithm::Scrypt, true) => Self::scrypt_cpu(4, 2, 1, traits),
+            (Algorithm::Scrypt, true) if traits.native_width >= 8 => Self::scrypt_cpu(8, 3, 2, traits),
+            (Algorithm::Scrypt, true) => Self::scrypt_cpu(4, 3, 1, traits),
             (Algorithm::Scrypt, false) => Self::scrypt_gpu(2, 64, traits),
         }
     }

@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lode_protocol::Algorithm;
 use lode_protocol::method::Reconnect;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -62,6 +63,8 @@ pub struct Client {
     pub pools: Pools,
     /// Who logs in.
     pub login: Login,
+    /// What the pools' shares are hashed with.
+    pub algorithm: Algorithm,
     /// How pools are reached.
     pub dial: Arc<dyn Dial>,
     /// The devices.
@@ -89,7 +92,7 @@ impl Client {
             Err(end) => end,
             Ok(never) => match never {},
         };
-        self.fleet.board.stop();
+        self.fleet.stop();
         // The devices' threads end with their slices; the channel closes with the last of them.
         let ended = timeout(STOP_GRACE, async { while self.found.recv().await.is_some() {} }).await;
         if ended.is_err() {
@@ -148,7 +151,7 @@ impl Client {
             let (url, resume_by) = (url.clone(), resume_by.map(str::to_owned));
             let place = self.pools.place();
             self.tell(|status| {
-                status.disconnected(Phase::Connecting);
+                status.disconnected(Phase::Connecting, now());
                 (status.pool, status.place) = (url.to_string(), place);
             });
             let opening = self.open(url.clone(), resume_by);
@@ -168,7 +171,7 @@ impl Client {
 
     fn open(&mut self, url: PoolUrl, resume_by: Option<String>) -> Opening {
         self.sessions += 1;
-        let session = Session::new(self.sessions, self.login.clone(), resume_by);
+        let session = Session::new(self.sessions, self.login.clone(), self.algorithm, resume_by);
         let dial = Arc::clone(&self.dial);
         Box::pin(async move { Link::open(dial.as_ref(), url, session).await })
     }
@@ -177,7 +180,7 @@ impl Client {
         if wait >= PAUSE_MIN {
             info!("trying again in {:.1} s", wait.as_secs_f64());
         }
-        self.tell(|status| status.disconnected(Phase::Pausing));
+        self.tell(|status| status.disconnected(Phase::Pausing, now()));
         self.meanwhile(sleep(wait)).await
     }
 

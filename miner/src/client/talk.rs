@@ -48,7 +48,10 @@ impl Client {
         info!("connected to {} as {}", link.url, self.login.user);
         self.pools.set_resume_by(link.session.resume_by());
         let (pool, place) = (link.url.to_string(), self.pools.place());
-        self.tell(|status| (status.phase, status.pool, status.place) = (Phase::Connected, pool, place));
+        self.tell(|status| {
+            status.enter(Phase::Connected, now());
+            (status.pool, status.place) = (pool, place);
+        });
     }
 
     async fn converse(&mut self, link: &mut Link) -> Result<After, End> {
@@ -141,13 +144,14 @@ impl Client {
 
     fn begin(&mut self, job: Arc<Job>) {
         let known = self.status.borrow().difficulty;
-        if known != Some(job.difficulty) {
-            info!("difficulty {}", units::difficulty(job.difficulty));
+        if known != Some((job.difficulty, job.algorithm)) {
+            info!("difficulty {}", units::difficulty(job.difficulty, job.algorithm));
         }
         debug!("job {}{}", job.id, if job.clean { ", all before it is over" } else { "" });
-        let (id, difficulty, at) = (crate::session::printable(&job.id), job.difficulty, now());
+        let (difficulty, algorithm) = (job.difficulty, job.algorithm);
+        let (id, at) = (crate::session::printable(&job.id), now());
         self.fleet.board.publish(job, rand::random());
-        self.tell(|status| (status.job, status.difficulty) = (Some((id, at)), Some(difficulty)));
+        self.tell(|status| (status.job, status.difficulty) = (Some((id, at)), Some((difficulty, algorithm))));
     }
 
     async fn submit(&mut self, link: &mut Link, share: &Share) -> Result<(), After> {
@@ -163,7 +167,7 @@ impl Client {
     fn count(&mut self, answer: &Answer) {
         let name = self.name(answer.device);
         let gauge = &self.fleet.members[answer.device].gauge;
-        let (difficulty, ms) = (units::difficulty(answer.difficulty), answer.latency.as_millis());
+        let (difficulty, ms) = (units::difficulty(answer.difficulty, self.algorithm), answer.latency.as_millis());
         match &answer.verdict {
             Verdict::Accepted => {
                 gauge.accepted.add(1);
@@ -183,8 +187,8 @@ impl Client {
 
     /// Lets the devices end their slices and the pool answer what is open.
     async fn finish(&mut self, link: &mut Link) {
-        self.tell(|status| status.phase = Phase::Stopping);
-        self.fleet.board.stop();
+        self.tell(|status| status.enter(Phase::Stopping, now()));
+        self.fleet.stop();
         if timeout(STOP_GRACE, self.last_answers(link)).await.is_err() {
             warn!("stopped with {} shares unanswered", link.session.open_submits());
         }

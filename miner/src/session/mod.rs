@@ -16,7 +16,7 @@ use lode_protocol::method::{
     VersionRolling,
 };
 use lode_protocol::rpc::{self, Id, Message, Request, Response};
-use lode_protocol::{Difficulty, Rejection};
+use lode_protocol::{Algorithm, Difficulty, Rejection};
 use serde_json::{Value, json};
 
 pub use event::{Answer, Event, PoolError, Verdict, printable};
@@ -59,6 +59,7 @@ pub enum Submission {
 pub struct Session {
     number: u64,
     login: Login,
+    algorithm: Algorithm,
     pending: Pending,
     /// The pool's id of this session, to resume it by.
     resume_by: Option<String>,
@@ -81,16 +82,17 @@ impl Session {
     /// A session before its first line. `number` must grow from session to session; `resume_by` is the pool's id of an
     /// earlier one.
     #[must_use]
-    pub fn new(number: u64, login: Login, resume_by: Option<String>) -> Session {
+    pub fn new(number: u64, login: Login, algorithm: Algorithm, resume_by: Option<String>) -> Session {
         Session {
             number,
             login,
+            algorithm,
             pending: Pending::default(),
             resume_by,
             subscribed: false,
             authorized: false,
             extranonce: SetExtranonce { extranonce1: Vec::new(), extranonce2_bytes: 0 },
-            difficulty: Difficulty::ONE,
+            difficulty: Difficulty::one(algorithm),
             version_mask: None,
             early: None,
             notifies: 0,
@@ -104,7 +106,7 @@ impl Session {
         let subscribe = Subscribe { agent: AGENT.to_owned(), session: self.resume_by.take() };
         let authorize = json!([self.login.user, self.login.password]);
         [
-            self.ask(Ask::Configure, Configure::METHOD, &configure_params(), now),
+            self.ask(Ask::Configure, Configure::METHOD, &configure_params(self.algorithm), now),
             self.ask(Ask::Subscribe, Subscribe::METHOD, &subscribe.to_params(), now),
             self.ask(Ask::Authorize, Authorize::METHOD, &authorize, now),
         ]
@@ -191,7 +193,7 @@ impl Session {
     }
 
     fn request(&mut self, request: &Request) -> Vec<Event> {
-        let call = match ServerCall::from_request(request) {
+        let call = match ServerCall::from_request(request, self.algorithm) {
             Ok(call) => call,
             Err(error) => return self.malformed(format!("{}: {error}", printable(&request.method))),
         };
@@ -222,6 +224,7 @@ impl Session {
         Event::Job(Arc::new(Job {
             serial: Serial { session: self.number, notify: self.notifies },
             id: notify.job,
+            algorithm: self.algorithm,
             template: notify.template,
             extranonce1: self.extranonce.extranonce1.clone(),
             extranonce2_bytes: self.extranonce.extranonce2_bytes,
@@ -293,14 +296,14 @@ impl Session {
     }
 }
 
-fn configure_params() -> Value {
+fn configure_params(algorithm: Algorithm) -> Value {
     let configure = Configure {
         version_rolling: Some(VersionRolling { mask: u32::MAX, min_bit_count: 0 }),
         subscribe_extranonce: true,
         info: true,
         ..Configure::default()
     };
-    let mut params = configure.to_params();
+    let mut params = configure.to_params(algorithm);
     params[1]["info.sw-version"] = json!(AGENT);
     params
 }

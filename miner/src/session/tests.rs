@@ -9,7 +9,7 @@ use super::*;
 const NOTIFY_PREV: &str = "0700000007000000070000000700000007000000070000000700000007000000";
 
 fn session() -> Session {
-    Session::new(7, Login { user: "alice.rig".into(), password: "x".into() }, Some("old".into()))
+    Session::new(7, Login { user: "alice.rig".into(), password: "x".into() }, Algorithm::Sha256d, Some("old".into()))
 }
 
 fn notify(job: &str, clean: bool) -> String {
@@ -74,11 +74,20 @@ fn answers_may_come_in_any_order_and_a_notify_before_them() {
 }
 
 #[test]
+fn a_scrypt_pools_numbers_are_read_on_scrypts_scale() {
+    let login = Login { user: "alice.rig".into(), password: "x".into() };
+    let mut session = Session::new(7, login, Algorithm::Scrypt, None);
+    assert_eq!(session.difficulty, Difficulty::one(Algorithm::Scrypt));
+    session.line(br#"{"id":null,"method":"mining.set_difficulty","params":[0.5]}"#, Instant::now());
+    assert_eq!(session.difficulty.hashes(), lode_protocol::Hashes(1 << 15));
+}
+
+#[test]
 fn difficulty_and_extranonce_hold_from_the_next_notify_on() {
     let now = Instant::now();
     let mut session = opened(now);
     let first = the_job(&session.line(notify("a", true).as_bytes(), now));
-    assert_eq!(first.difficulty, Difficulty::ONE);
+    assert_eq!(first.difficulty, Difficulty::one(Algorithm::Sha256d));
     for line in [
         r#"{"id":null,"method":"mining.set_difficulty","params":[0.5]}"#,
         r#"{"id":null,"method":"mining.set_extranonce","params":["aabb",6]}"#,
@@ -88,7 +97,7 @@ fn difficulty_and_extranonce_hold_from_the_next_notify_on() {
     let answer = session.submit(&share(&first, 1), now);
     assert_eq!(line_of(answer)["params"][2], "00000009");
     let second = the_job(&session.line(notify("b", false).as_bytes(), now));
-    assert_eq!(second.difficulty, Difficulty::parse("0.5").unwrap());
+    assert_eq!(second.difficulty, Difficulty::parse("0.5", Algorithm::Sha256d).unwrap());
     assert_eq!((&second.extranonce1[..], second.extranonce2_bytes), (&[0xaa, 0xbb][..], 6));
     assert!(first.serial < second.serial && second.template.prev_hash == PrevHash::from_stratum_bytes(prev()));
 }
@@ -139,7 +148,7 @@ fn a_clean_job_makes_older_shares_stale_and_a_plain_one_does_not() {
     assert_eq!(session.submit(&share(&first, 2), now), Submission::Stale);
     assert_eq!(session.submit(&share(&second, 2), now), Submission::Stale);
     assert_ne!(session.submit(&share(&third, 2), now), Submission::Stale);
-    let mut next = Session::new(8, session.login.clone(), None);
+    let mut next = Session::new(8, session.login.clone(), Algorithm::Sha256d, None);
     assert_eq!(next.submit(&share(&third, 3), now), Submission::Stale, "of another session");
 }
 
@@ -246,7 +255,7 @@ fn a_few_lines_without_sense_are_borne() {
         let events = session.line(line.as_bytes(), now);
         assert!(matches!(events[..], [Event::Malformed(_)]), "{line}: {events:?}");
     }
-    assert_eq!(session.difficulty, Difficulty::ONE);
+    assert_eq!(session.difficulty, Difficulty::one(Algorithm::Sha256d));
     assert_eq!(session.line(b" ", now), []);
     let events = session.line(b"{", now);
     assert!(matches!(events[..], [Event::Malformed(_), Event::Broken]), "{events:?}");

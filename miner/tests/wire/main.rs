@@ -1,5 +1,7 @@
 //! The whole miner against pools that the tests play.
 
 mod connection;
+mod governed;
 mod mining;
+mod monitor;
 mod support;

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -12,6 +13,7 @@ use lode_kernels::cpu::Cpu;
 use lode_kernels::{Device, DeviceError, DeviceInfo};
 use lode_kinds::hash::{Nonces, Scan};
 use lode_miner::dial::{Dial, Dialing, Stream};
+use lode_miner::limits::Limits;
 use lode_miner::run::{Options, run};
 use lode_miner::screen::View;
 use lode_miner::session::Login;
@@ -21,7 +23,7 @@ use lode_protocol::header::{PrevHash, Roll, Template, roll_version};
 use lode_protocol::line::LineCodec;
 use lode_protocol::method::{ClientCall, NonceForm, Notify, Submit};
 use lode_protocol::rpc::{Id, Message, Request, notification_line, request_line, result_line};
-use lode_protocol::{Difficulty, HeaderHash, Target};
+use lode_protocol::{Algorithm, Difficulty, HeaderHash, Target};
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio::task::JoinHandle;
@@ -77,7 +79,8 @@ impl PoolEnd {
     }
 
     fn keep(&mut self, request: &Request) {
-        let Ok(ClientCall::Submit(submit)) = ClientCall::from_request(request, NonceForm::Padded) else {
+        let Ok(ClientCall::Submit(submit)) = ClientCall::from_request(request, Algorithm::Sha256d, NonceForm::Padded)
+        else {
             panic!("{request:?}")
         };
         self.submits.push_back((request.id.clone(), submit));
@@ -115,7 +118,7 @@ impl PoolEnd {
     }
 
     pub async fn set_difficulty(&mut self, difficulty: Difficulty) {
-        self.send(&notification_line("mining.set_difficulty", &json!([difficulty.to_json()]))).await;
+        self.send(&notification_line("mining.set_difficulty", &json!([difficulty.to_json(Algorithm::Sha256d)]))).await;
     }
 
     pub async fn notify(&mut self, job: &str, tag: u8, clean: bool) {
@@ -157,7 +160,7 @@ pub fn is_share(submit: &Submit, tag: u8, difficulty: Difficulty) -> bool {
         version,
     };
     template.allows_ntime(submit.ntime)
-        && Target::from_difficulty(difficulty).is_met_by(&HeaderHash::of(&template.header(&roll)))
+        && Target::from_difficulty(difficulty).is_met_by(&HeaderHash::sha256d(&template.header(&roll)))
 }
 
 /// What happens to a try to connect.
@@ -226,6 +229,21 @@ impl Dial for Wires {
     }
 }
 
+/// Options of a run without limits, sensors, or anyone who looks on.
+pub fn plain(urls: &[&str], dial: Arc<dyn Dial>) -> Options {
+    Options {
+        urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
+        login: Login { user: "alice.rig".into(), password: "x".into() },
+        algorithm: Algorithm::Sha256d,
+        dial,
+        view: View::Silent,
+        limits: Limits::default(),
+        sensors: None,
+        activity: None,
+        monitor: None,
+    }
+}
+
 /// A run in the background.
 pub struct Run {
     pub shutdown: CancellationToken,
@@ -234,9 +252,10 @@ pub struct Run {
 
 impl Run {
     pub fn start(urls: &[&str], dial: Arc<dyn Dial>, devices: Vec<Box<dyn Device>>) -> Run {
-        let urls = urls.iter().map(|url| url.parse().unwrap()).collect();
-        let login = Login { user: "alice.rig".into(), password: "x".into() };
-        let options = Options { urls, login, dial, view: View::Silent };
+        Run::with(plain(urls, dial), devices)
+    }
+
+    pub fn with(options: Options, devices: Vec<Box<dyn Device>>) -> Run {
         let shutdown = CancellationToken::new();
         Run { task: tokio::spawn(run(options, devices, shutdown.clone())), shutdown }
     }
@@ -283,7 +302,7 @@ pub struct Latch {
 
 /// The difficulty of latched devices' work, which no vector of the self-test has.
 pub fn latched_difficulty() -> Difficulty {
-    Difficulty::parse("0.75").unwrap()
+    Difficulty::parse("0.75", Algorithm::Sha256d).unwrap()
 }
 
 pub fn latched() -> (Box<dyn Device>, Latch) {
@@ -312,6 +331,53 @@ impl Device for Latched {
             // Nobody holds the latch any more: do nothing, and not too often.
             Err(mpsc::RecvError) => std::thread::yield_now(),
         }
+        Ok(())
+    }
+}
+
+/// A slice that a steady device was given, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    pub at: Instant,
+    pub nonces: Nonces,
+}
+
+impl Begun {
+    /// How long the device works on it.
+    pub fn length(&self) -> Duration {
+        STEADY_NONCE * u32::try_from(self.nonces.count()).expect("slices are short")
+    }
+}
+
+/// How long a steady device takes for a nonce.
+const STEADY_NONCE: Duration = Duration::from_nanos(20);
+
+/// The slices of a steady device.
+pub type Slices = tokio::sync::mpsc::UnboundedReceiver<Begun>;
+
+/// A device that passes the self-test, then takes the same time for each nonce of the test's work and finds nothing.
+pub struct Steady {
+    inner: Box<dyn Device>,
+    begun: tokio::sync::mpsc::UnboundedSender<Begun>,
+}
+
+pub fn steady() -> (Box<dyn Device>, Slices) {
+    let (begun, slices) = tokio::sync::mpsc::unbounded_channel();
+    (Box::new(Steady { inner: cpu(), begun }), slices)
+}
+
+impl Device for Steady {
+    fn info(&self) -> &DeviceInfo {
+        self.inner.info()
+    }
+
+    fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError> {
+        if *scan.target() != Target::from_difficulty(latched_difficulty()).to_be_bytes() {
+            return self.inner.scan(scan, nonces, hits);
+        }
+        let begun = Begun { at: Instant::now(), nonces };
+        self.begun.send(begun).unwrap_or(()); // the test may have ended
+        std::thread::sleep(begun.length());
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Which connection works on which job. Pure.
 //!
+//! All of one algorithm: jobs and connections of another are placed apart from these.
+//!
 //! Each job should have hash power in proportion to its price per work. A connection that joins goes
 //! where most is lacking; a job that ends frees its connections; a job that opens takes connections
 //! from those that have too much, as few as make up its part.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lode_protocol::Difficulty;
 use lode_protocol::ids::JobId;
+use lode_protocol::{Algorithm, Difficulty};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 pub type Watch = watch::Receiver<Option<Arc<Search>>>;
 
 enum Call {
-    Join { power: Difficulty, reply: oneshot::Sender<(ConnectionId, Watch)> },
+    Join { algorithm: Algorithm, power: Difficulty, reply: oneshot::Sender<(ConnectionId, Watch)> },
     Leave(ConnectionId),
     Power(ConnectionId, Difficulty),
     Open(Box<Search>),
@@ -70,7 +70,7 @@ impl Book {
             ledger,
             clock,
             jobs: BTreeMap::new(),
-            hands: HashMap::new(),
+            hands: BTreeMap::new(),
             seats: HashMap::new(),
             next_connection: 0,
             open: open_sender,
@@ -85,10 +85,10 @@ impl Book {
         }
     }
 
-    /// Registers a connection of about this speed.
-    pub async fn join(&self, power: Difficulty) -> Option<(ConnectionId, Watch)> {
+    /// Registers a connection of this algorithm and about this speed.
+    pub async fn join(&self, algorithm: Algorithm, power: Difficulty) -> Option<(ConnectionId, Watch)> {
         let (reply, answer) = oneshot::channel();
-        self.call(Call::Join { power, reply }).await;
+        self.call(Call::Join { algorithm, power, reply }).await;
         answer.await.ok()
     }
 
@@ -133,19 +133,28 @@ struct Entry {
     asked: Option<Instant>,
 }
 
+/// A connection's place in the book.
+struct Seat {
+    algorithm: Algorithm,
+    work: watch::Sender<Option<Arc<Search>>>,
+}
+
+/// Connections by what they hash with: a job is for one algorithm's only.
+type Hands = BTreeMap<Algorithm, HashMap<ConnectionId, Hand<JobId>>>;
+
 struct Keeper {
     ledger: Ledger,
     clock: Clock,
     jobs: BTreeMap<JobId, Entry>,
-    hands: HashMap<ConnectionId, Hand<JobId>>,
-    seats: HashMap<ConnectionId, watch::Sender<Option<Arc<Search>>>>,
+    hands: Hands,
+    seats: HashMap<ConnectionId, Seat>,
     next_connection: ConnectionId,
     open: watch::Sender<usize>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "weighs connections against one another")]
 fn power_of(difficulty: Difficulty) -> f64 {
-    difficulty.steps() as f64
+    difficulty.hashes().0 as f64
 }
 
 impl Keeper {
@@ -172,10 +181,11 @@ impl Keeper {
 
     fn answer(&mut self, call: Call) {
         match call {
-            Call::Join { power, reply } => self.join(power, reply),
+            Call::Join { algorithm, power, reply } => self.join(algorithm, power, reply),
             Call::Leave(id) => self.leave(id),
             Call::Power(id, power) => {
-                if let Some(hand) = self.hands.get_mut(&id) {
+                let hands = self.seats.get(&id).and_then(|seat| self.hands.get_mut(&seat.algorithm));
+                if let Some(hand) = hands.and_then(|hands| hands.get_mut(&id)) {
                     hand.power = power_of(power);
                 }
             }
@@ -197,24 +207,27 @@ impl Keeper {
         }
     }
 
-    fn join(&mut self, power: Difficulty, reply: oneshot::Sender<(ConnectionId, Watch)>) {
+    fn join(&mut self, algorithm: Algorithm, power: Difficulty, reply: oneshot::Sender<(ConnectionId, Watch)>) {
         let id = self.next_connection;
         self.next_connection += 1;
         let power = power_of(power);
-        let job = place(&self.offers(), &self.hands, power);
-        let (seat, watch) = watch::channel(self.search_of(job));
-        if reply.send((id, watch)).is_ok() {
-            self.hands.insert(id, Hand { power, job });
-            self.seats.insert(id, seat);
+        let offers = self.offers(algorithm);
+        let hands = self.hands.entry(algorithm).or_default();
+        let job = place(&offers, hands, power);
+        hands.insert(id, Hand { power, job });
+        let (work, watch) = watch::channel(self.search_of(job));
+        self.seats.insert(id, Seat { algorithm, work });
+        if reply.send((id, watch)).is_err() {
+            self.leave(id);
         }
     }
 
     fn leave(&mut self, id: ConnectionId) {
-        self.seats.remove(&id);
-        let Some(job) = self.hands.remove(&id).and_then(|hand| hand.job) else { return };
+        let Some(hands) = self.seats.remove(&id).and_then(|seat| self.hands.get_mut(&seat.algorithm)) else { return };
+        let Some(job) = hands.remove(&id).and_then(|hand| hand.job) else { return };
         // A job's last connection: others may have one to spare. As long as a job has any, the next
         // connection that joins makes up for one that left.
-        if self.jobs.contains_key(&job) && !self.hands.values().any(|hand| hand.job == Some(job)) {
+        if self.jobs.contains_key(&job) && !hands.values().any(|hand| hand.job == Some(job)) {
             self.changed();
         }
     }
@@ -223,9 +236,10 @@ impl Keeper {
         self.jobs.get(&job?)?.search.clone()
     }
 
-    /// Jobs to work on: fillers only where there is nothing else.
-    fn offers(&self) -> BTreeMap<JobId, Offer> {
-        let served = || self.jobs.values().filter_map(|entry| entry.search.as_ref());
+    /// Jobs of an algorithm to work on: fillers only where there is nothing else.
+    fn offers(&self, algorithm: Algorithm) -> BTreeMap<JobId, Offer> {
+        let searches = || self.jobs.values().filter_map(|entry| entry.search.as_ref());
+        let served = || searches().filter(|search| search.algorithm() == algorithm);
         let only_fillers = served().all(|search| search.filler);
         let offered = served().filter(|search| only_fillers || !search.filler);
         offered.map(|search| (search.job, Offer { price: search.price })).collect()
@@ -241,11 +255,15 @@ impl Keeper {
     }
 
     fn changed(&mut self) {
-        for (id, job) in rebalance(&self.offers(), &self.hands) {
-            if let (Some(hand), Some(seat)) = (self.hands.get_mut(&id), self.seats.get(&id)) {
-                hand.job = job;
-                let search = job.and_then(|job| self.jobs.get(&job)).and_then(|entry| entry.search.clone());
-                seat.send_replace(search);
+        for algorithm in Algorithm::ALL {
+            let offers = self.offers(algorithm);
+            let Some(hands) = self.hands.get_mut(&algorithm) else { continue };
+            for (id, job) in rebalance(&offers, hands) {
+                if let (Some(hand), Some(seat)) = (hands.get_mut(&id), self.seats.get(&id)) {
+                    hand.job = job;
+                    let search = job.and_then(|job| self.jobs.get(&job)).and_then(|entry| entry.search.clone());
+                    seat.work.send_replace(search);
+                }
             }
         }
         self.open.send_replace(self.jobs.len());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lode_protocol::api::HashSpec;
 use lode_protocol::ids::JobId;
 use lode_protocol::method::NotifyParts;
-use lode_protocol::{Difficulty, HeaderHash};
+use lode_protocol::{Algorithm, Difficulty, HeaderHash, Work};
 
 use crate::ledger::entry::Millis;
 use crate::ledger::fold::Job;
@@ -46,12 +46,19 @@ impl Search {
         let target = HeaderHash::from_be_bytes(spec.target.to_be_bytes());
         // Rounded down, so that a hash that just meets the target is a share.
         let most = Difficulty::of_hash(&target).for_wire();
-        let least = Difficulty::from_steps(job.terms.work_quoted.div_ceil(SHARES_MAX)).min(most);
+        let least = spec.rate.hashes_up(Work(job.terms.work_quoted.div_ceil(SHARES_MAX)));
+        let least = Difficulty::from_hashes(least).min(most);
         #[expect(clippy::cast_precision_loss, reason = "weighs jobs against one another; no money is made of it")]
         let price = job.terms.budget as f64 / job.terms.work_quoted.max(1) as f64;
         let notify = NotifyParts::new(&spec.template);
         let (job, deadline_at, over) = (job.terms.job, job.terms.deadline_at, AtomicBool::new(false));
         Search { job, serial, notify, price, filler, least, most, deadline_at, over, spec }
+    }
+
+    /// What is hashed with.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.spec.rate.algorithm()
     }
 
     /// Whether the ledger has closed it, so that no share of it counts any more.

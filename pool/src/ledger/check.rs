@@ -16,8 +16,8 @@ use super::entry::{Entry, Terms};
 use super::fold::{Broken, State};
 use super::journal::{self, JournalError};
 use super::writer::journal_dir;
-use crate::share::header_of_proof;
-use crate::specs::Specs;
+use crate::share::{hash_of, header_of_proof};
+use crate::specs::{SpecError, Specs};
 
 /// Sums of one account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -79,6 +79,8 @@ enum Fault {
     Fold(#[from] Broken),
     #[error("share {hash} of {job}: its proof gives a header that hashes to {found}")]
     Header { job: JobId, hash: HeaderHash, found: HeaderHash },
+    #[error("{0} opened with another algorithm than its spec's")]
+    Algorithm(JobId),
     #[error("{job} is closed as solved by {hash}, which does not meet its target")]
     Unsolved { job: JobId, hash: HeaderHash },
 }
@@ -120,12 +122,12 @@ impl Audit<'_> {
         self.report.entries = seq;
         self.state.apply(entry)?;
         match entry {
-            Entry::JobOpened(terms) => self.opened(terms),
+            Entry::JobOpened(terms) => self.opened(terms)?,
             Entry::Share { job, hash, proof, .. } => {
                 self.report.shares += 1;
                 self.last_hash = Some(*hash);
                 if let Some(spec) = self.open.get(job) {
-                    let found = HeaderHash::of(&header_of_proof(spec, proof));
+                    let found = hash_of(spec.rate.algorithm(), &header_of_proof(spec, proof));
                     if found != *hash {
                         return Err(Fault::Header { job: *job, hash: *hash, found });
                     }
@@ -146,12 +148,15 @@ impl Audit<'_> {
         Ok(())
     }
 
-    fn opened(&mut self, terms: &Terms) {
+    fn opened(&mut self, terms: &Terms) -> Result<(), Fault> {
         self.report.jobs += 1;
         // Without its spec a job's shares are checked by their hashes alone; the counts show it.
-        if let Ok(spec) = self.specs.hash_spec(&terms.spec) {
-            self.open.insert(terms.job, spec);
+        match self.specs.hash_spec(terms) {
+            Ok(spec) => drop(self.open.insert(terms.job, spec)),
+            Err(SpecError::Algorithm(_)) => return Err(Fault::Algorithm(terms.job)),
+            Err(_) => {}
         }
+        Ok(())
     }
 
     fn finish(mut self) -> Report {

@@ -4,16 +4,22 @@
 //! share's header hash, a job's id), so that the fold can tell a repetition from something new.
 //! Times are milliseconds since 1970, UTC.
 
+use lode_protocol::Algorithm;
 use lode_protocol::api::job::JOB_NAME_CHARS_MAX;
 use lode_protocol::api::sponsor::REFERENCE_CHARS_MAX;
 use lode_protocol::header::{EXTRANONCE_BYTES_MAX, HeaderHash};
 use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName, UserName, WorkerName};
+use lode_protocol::ratecard::{Rate, RateCard};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{CodecError, Reader, Writer};
 
 /// Version of the entry encoding.
 pub const ENTRY_VERSION: u8 = 1;
+/// Version of an opening under a rate card that has more than sha256d: it names its algorithm.
+const OPENING_VERSION: u8 = 2;
+/// The rate card before any such; a job under it is of sha256d.
+const SHA256D_CARD: u32 = 1;
 /// Most bytes of an entry, so that a 16-bit count holds it.
 pub const ENTRY_BYTES_MAX: usize = u16::MAX as usize;
 
@@ -49,6 +55,8 @@ pub struct Terms {
     pub scheme: Scheme,
     /// The pool's fee, in basis points of what is earned.
     pub fee_bps: u16,
+    /// What is hashed with.
+    pub algorithm: Algorithm,
     /// Version of the rate card that work is counted by.
     pub rate_card: u32,
     /// Work that the budget buys.
@@ -76,6 +84,7 @@ impl Terms {
             budget,
             scheme: Scheme::Prop,
             fee_bps: 0,
+            algorithm: Algorithm::Sha256d,
             rate_card: 0,
             work_quoted: 0,
             work_expected: 0,
@@ -83,6 +92,12 @@ impl Terms {
             deadline_at: 0,
             idempotency: None,
         }
+    }
+
+    /// What a hash is worth under these terms; `None` where no card that this program knows says so.
+    #[must_use]
+    pub fn rate(&self) -> Option<Rate> {
+        RateCard::of_version(self.rate_card)?.rate(self.algorithm)
     }
 
     /// Whether these are such terms; an opened job has a positive quote.
@@ -185,7 +200,8 @@ pub enum Entry {
         job: JobId,
         /// The rig's number.
         worker: u32,
-        /// Work that it proves: 2^32 times the difficulty that it was issued with.
+        /// Work that it proves: the expected hashes of the difficulty that it was issued with, at the rate of the job's
+        /// terms.
         work: u128,
         /// When it was accepted.
         at: Millis,
@@ -261,7 +277,7 @@ impl Entry {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::default();
-        w.byte(ENTRY_VERSION);
+        w.byte(self.version());
         w.byte(self.kind());
         match self {
             Entry::PoolOpened { pool, at } => {
@@ -328,6 +344,13 @@ impl Entry {
         w.0
     }
 
+    fn version(&self) -> u8 {
+        match self {
+            Entry::JobOpened(terms) if terms.rate_card > SHA256D_CARD => OPENING_VERSION,
+            _ => ENTRY_VERSION,
+        }
+    }
+
     fn kind(&self) -> u8 {
         match self {
             Entry::PoolOpened { .. } => 0,
@@ -352,17 +375,18 @@ impl Entry {
     pub fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
         let mut r = Reader(bytes);
         let version = r.byte("version")?;
-        if version != ENTRY_VERSION {
-            return Err(CodecError::Version(version, ENTRY_VERSION));
+        if !(ENTRY_VERSION..=OPENING_VERSION).contains(&version) {
+            return Err(CodecError::Version(version, OPENING_VERSION));
         }
         let kind = r.byte("kind")?;
-        let entry = decode_fields(kind, &mut r)?;
+        let entry = decode_fields(version, kind, &mut r)?;
         r.finish()?;
-        Ok(entry)
+        // One value has one encoding, and so one version.
+        if entry.version() == version { Ok(entry) } else { Err(CodecError::Malformed("version")) }
     }
 }
 
-fn decode_fields(kind: u8, r: &mut Reader<'_>) -> Result<Entry, CodecError> {
+fn decode_fields(version: u8, kind: u8, r: &mut Reader<'_>) -> Result<Entry, CodecError> {
     Ok(match kind {
         0 => Entry::PoolOpened { pool: r.array("pool id")?, at: r.integer("time")? },
         1 => Entry::SponsorCreated { sponsor: r.parsed("sponsor")?, at: r.integer("time")? },
@@ -379,7 +403,7 @@ fn decode_fields(kind: u8, r: &mut Reader<'_>) -> Result<Entry, CodecError> {
             asset: r.parsed("asset")?,
             amount: r.integer("amount")?,
         },
-        4 => Entry::JobOpened(Box::new(decode_terms(r)?)),
+        4 => Entry::JobOpened(Box::new(decode_terms(version, r)?)),
         5 => {
             let index = r.integer("worker number")?;
             let (account, worker): (AccountName, WorkerName) = (r.parsed("account")?, r.parsed("worker")?);
@@ -431,6 +455,12 @@ fn encode_terms(w: &mut Writer, terms: &Terms) {
     });
     w.integer(terms.fee_bps);
     w.integer(terms.rate_card);
+    if terms.rate_card > SHA256D_CARD {
+        w.byte(match terms.algorithm {
+            Algorithm::Sha256d => 0,
+            Algorithm::Scrypt => 1,
+        });
+    }
     w.integer(terms.work_quoted);
     w.integer(terms.work_expected);
     w.integer(terms.opened_at);
@@ -442,7 +472,7 @@ fn encode_terms(w: &mut Writer, terms: &Terms) {
     }
 }
 
-fn decode_terms(r: &mut Reader<'_>) -> Result<Terms, CodecError> {
+fn decode_terms(version: u8, r: &mut Reader<'_>) -> Result<Terms, CodecError> {
     Ok(Terms {
         job: JobId(r.integer("job")?),
         sponsor: r.parsed("sponsor")?,
@@ -458,6 +488,7 @@ fn decode_terms(r: &mut Reader<'_>) -> Result<Terms, CodecError> {
         },
         fee_bps: r.integer("fee")?,
         rate_card: r.integer("rate card")?,
+        algorithm: if version < OPENING_VERSION { Algorithm::Sha256d } else { decode_algorithm(r)? },
         work_quoted: r.integer("work quoted")?,
         work_expected: r.integer("work expected")?,
         opened_at: r.integer("opening time")?,
@@ -468,6 +499,14 @@ fn decode_terms(r: &mut Reader<'_>) -> Result<Terms, CodecError> {
             _ => return Err(CodecError::Malformed("idempotency flag")),
         },
     })
+}
+
+fn decode_algorithm(r: &mut Reader<'_>) -> Result<Algorithm, CodecError> {
+    match r.byte("algorithm")? {
+        0 => Ok(Algorithm::Sha256d),
+        1 => Ok(Algorithm::Scrypt),
+        _ => Err(CodecError::Malformed("algorithm")),
+    }
 }
 
 fn encode_proof(w: &mut Writer, proof: &ShareProof) {
@@ -506,6 +545,7 @@ mod tests {
             budget: 1 << 90,
             scheme: Scheme::Prop,
             fee_bps: 100,
+            algorithm: Algorithm::Sha256d,
             rate_card: 1,
             work_quoted: u128::MAX,
             work_expected: 7,
@@ -520,7 +560,9 @@ mod tests {
             Entry::SponsorCreated { sponsor: sponsor.clone(), at: 5 },
             Entry::Deposit { sponsor: sponsor.clone(), asset: asset.clone(), amount: 5, reference: "r".into(), at: 6 },
             Entry::Escrow { job: JobId(1), sponsor, asset, amount: 5 },
-            Entry::JobOpened(Box::new(terms)),
+            Entry::JobOpened(Box::new(terms.clone())),
+            Entry::JobOpened(Box::new(Terms { rate_card: 2, ..terms.clone() })),
+            Entry::JobOpened(Box::new(Terms { rate_card: 2, algorithm: Algorithm::Scrypt, ..terms })),
             Entry::WorkerSeen { index: 0, user: "alice.rig".parse().unwrap() },
             Entry::Share { job: JobId(1), worker: 0, work: 1 << 40, at: 7, hash, proof },
             Entry::CancelRequested { job: JobId(1), at: 8, effective_at: 9 },
@@ -545,6 +587,37 @@ mod tests {
         }
     }
 
+    /// Written before any card had more than sha256d: version 1, kind 4, and what the fields below say, by hand.
+    #[test]
+    fn an_opening_from_before_scrypt_reads_as_sha256d_and_keeps_its_bytes() {
+        let mut old = vec![1, 4, 9, 4];
+        old.extend(b"acme");
+        old.extend([3]);
+        old.extend(b"job");
+        old.extend([4]);
+        old.extend(b"hash");
+        old.extend([3; 32]);
+        old.extend([6]);
+        old.extend(b"CREDIT");
+        // Budget 300, scheme, fee 100, card 1, quoted 5, expected 1, opened 7, deadline 8, no idempotency.
+        old.extend([0xac, 2, 0, 100, 1, 5, 1, 7, 8, 0]);
+        let Ok(Entry::JobOpened(terms)) = Entry::decode(&old) else { panic!("{:?}", Entry::decode(&old)) };
+        assert_eq!(
+            (terms.algorithm, terms.rate_card, terms.budget, terms.work_quoted),
+            (Algorithm::Sha256d, 1, 300, 5)
+        );
+        assert_eq!(terms.rate().map(|rate| rate.work_per_hash()), Some(lode_protocol::Work(1)));
+        assert_eq!(Entry::JobOpened(terms.clone()).encode(), old);
+        // Under card 2 the same bytes are no entry: it would not say what is hashed with.
+        let card = old.len() - 6;
+        old[card] = 2;
+        assert!(Entry::decode(&old).is_err());
+        let new = Entry::JobOpened(Box::new(Terms { rate_card: 2, algorithm: Algorithm::Scrypt, ..*terms })).encode();
+        assert_eq!((new[0], &new[card..card + 2]), (2, &[2, 1][..]));
+        // And nothing but such an opening is of version 2.
+        assert_eq!(Entry::decode(&[2, 1, 1, b'a', 5]), Err(CodecError::Malformed("version")));
+    }
+
     #[test]
     fn a_share_is_small() {
         let share = one_of_each().into_iter().find(|entry| entry.name() == "share").unwrap();
@@ -553,8 +626,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_reads_writes_the_same_and_nothing_panics(kind in 0u8..14, body in prop::collection::vec(any::<u8>(), 0..120)) {
-            let bytes = [&[ENTRY_VERSION, kind], &body[..]].concat();
+        fn what_reads_writes_the_same_and_nothing_panics(kind in 0u8..14, body in prop::collection::vec(any::<u8>(), 0..120), version in 1u8..3) {
+            let bytes = [&[version, kind], &body[..]].concat();
             if let Ok(entry) = Entry::decode(&bytes) {
                 prop_assert_eq!(entry.encode(), bytes);
             }

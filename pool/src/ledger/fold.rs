@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use lode_protocol::header::HeaderHash;
 use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName, UserName};
-use lode_protocol::{Difficulty, Target};
+use lode_protocol::{Difficulty, Target, Work};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, IdempotencyDigest, Millis, Outcome, ShareProof, Terms};
@@ -459,6 +459,9 @@ impl State {
         if !agrees {
             return Err(Broken::Terms { job, what: "opens with other terms than its escrow" });
         }
+        if terms.rate().is_none() {
+            return Err(Broken::Terms { job, what: "is counted by a rate card that does not have its algorithm" });
+        }
         if terms.work_quoted == 0 || terms.budget == 0 || terms.fee_bps > 10_000 {
             return Err(Broken::Terms { job, what: "has terms out of range" });
         }
@@ -488,13 +491,12 @@ impl State {
     }
 
     fn share(&mut self, job: JobId, worker: u32, work: u128, at: Millis, hash: HeaderHash) -> Result<(), Broken> {
-        let difficulty = Difficulty::from_steps(work);
-        if difficulty.steps() != work || !Target::from_difficulty(difficulty).is_met_by(&hash) {
-            return Err(Broken::Unproven { hash, work });
-        }
         let open = self.open_job(job)?;
         if open.terms.is_unopened() {
             return Err(Broken::Terms { job, what: "is not open yet" });
+        }
+        if !proves(&open.terms, Work(work), &hash) {
+            return Err(Broken::Unproven { hash, work });
         }
         let found = self.jobs.get_mut(&job).expect("open_job found it");
         let rig = usize::try_from(worker).ok().and_then(|index| self.workers.get_mut(index));
@@ -648,6 +650,13 @@ impl State {
         *refunded = plus(*refunded, amount)?;
         Ok(())
     }
+}
+
+/// Whether `hash` meets the target of exactly the hashes that `work` is under these terms.
+fn proves(terms: &Terms, work: Work, hash: &HeaderHash) -> bool {
+    let Some(hashes) = terms.rate().and_then(|rate| rate.hashes(work)) else { return false };
+    let difficulty = Difficulty::from_hashes(hashes);
+    difficulty.hashes() == hashes && Target::from_difficulty(difficulty).is_met_by(hash)
 }
 
 fn plus(have: u128, more: u128) -> Result<u128, Broken> {

@@ -98,6 +98,7 @@ mod tests {
             budget,
             scheme: Scheme::Prop,
             fee_bps,
+            algorithm: lode_protocol::Algorithm::Sha256d,
             rate_card: 1,
             work_quoted,
             work_expected: work_quoted,

@@ -1,6 +1,7 @@
 //! From a command to the entries that carry it out, or to a refusal. Pure: the state, the command
 //! and the time decide.
 
+use lode_protocol::Algorithm;
 use lode_protocol::api::{Amount, DepositRequest};
 use lode_protocol::ids::{AssetName, JobId, SponsorName};
 
@@ -27,6 +28,8 @@ pub struct NewJob {
     pub scheme: Scheme,
     /// The pool's fee.
     pub fee_bps: u16,
+    /// What is hashed with.
+    pub algorithm: Algorithm,
     /// Version of the rate card.
     pub rate_card: u32,
     /// Work that the budget buys.
@@ -241,6 +244,7 @@ fn terms(job: JobId, new: &NewJob, now: Millis) -> Terms {
         budget: new.budget,
         scheme: new.scheme,
         fee_bps: new.fee_bps,
+        algorithm: new.algorithm,
         rate_card: new.rate_card,
         work_quoted: new.work_quoted,
         work_expected: new.work_expected,
@@ -301,6 +305,7 @@ mod tests {
                     budget,
                     scheme: Scheme::Prop,
                     fee_bps,
+                    algorithm: Algorithm::Sha256d,
                     rate_card: 1,
                     work_quoted,
                     work_expected: work_quoted,
@@ -392,6 +397,7 @@ mod tests {
             budget: 100,
             scheme: Scheme::Prop,
             fee_bps: 0,
+            algorithm: Algorithm::Sha256d,
             rate_card: 1,
             work_quoted: 1000,
             work_expected: 1000,

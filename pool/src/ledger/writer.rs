@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use lode_protocol::Algorithm;
 use lode_protocol::ids::{AccountName, JobId};
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -69,7 +70,7 @@ pub enum OpenError {
 /// What the ledger tells the rest of the pool.
 pub trait Listener: Send + 'static {
     /// A share is on disk.
-    fn share(&mut self, account: &AccountName, work: u128, at: Millis);
+    fn share(&mut self, account: &AccountName, algorithm: Algorithm, work: u128, at: Millis);
     /// A job is closed on disk.
     fn closed(&mut self, job: JobId);
     /// A group is on disk; how many entries it had and how long the disk took.
@@ -155,14 +156,14 @@ pub struct Opening {
 
 impl Opening {
     /// Reads the journal under `data`, repairs what a crash left, and opens the store. `on_share`
-    /// sees every share of the past: account, work, time.
+    /// sees every share of the past: account, algorithm, work, time.
     ///
     /// # Errors
     /// The disk fails, or the journal is damaged.
     pub fn open(
         data: &Path,
         clock: &Clock,
-        mut on_share: impl FnMut(&AccountName, u128, Millis),
+        mut on_share: impl FnMut(&AccountName, Algorithm, u128, Millis),
     ) -> Result<Opening, OpenError> {
         let dir = journal_dir(data);
         // Each name that leads to the journal, whether made now or by a process that was killed.
@@ -173,8 +174,9 @@ impl Opening {
         let mut state = State::default();
         let scan = journal::scan(&dir, |_, entry| {
             state.apply(&entry)?;
-            if let Entry::Share { worker, work, at, .. } = entry {
-                on_share(&state.workers[worker as usize].account, work, at);
+            if let Entry::Share { job, worker, work, at, .. } = entry {
+                let algorithm = state.jobs[&job].terms.algorithm;
+                on_share(&state.workers[worker as usize].account, algorithm, work, at);
             }
             Ok::<_, Broken>(())
         })?;
@@ -393,8 +395,9 @@ impl<L: Listener> Writer<L> {
 
     fn count(&mut self, entries: &[Entry]) {
         for entry in entries {
-            if let Entry::Share { worker, work, at, .. } = entry {
-                self.listener.share(&self.state.workers[*worker as usize].account, *work, *at);
+            if let Entry::Share { job, worker, work, at, .. } = entry {
+                let algorithm = self.state.jobs[job].terms.algorithm;
+                self.listener.share(&self.state.workers[*worker as usize].account, algorithm, *work, *at);
             }
         }
     }
@@ -436,7 +439,7 @@ mod tests {
     struct Deaf;
 
     impl Listener for Deaf {
-        fn share(&mut self, _: &AccountName, _: u128, _: Millis) {}
+        fn share(&mut self, _: &AccountName, _: Algorithm, _: u128, _: Millis) {}
         fn closed(&mut self, _: JobId) {}
         fn flushed(&mut self, _: u64, _: Duration) {}
     }
@@ -444,7 +447,7 @@ mod tests {
     fn start(data: &Path, time: &Arc<AtomicU64>) -> Ledger {
         let time = time.clone();
         let clock = Clock::new(move || time.load(Ordering::Relaxed));
-        let opening = Opening::open(data, &clock, |_, _, _| {}).unwrap();
+        let opening = Opening::open(data, &clock, |_, _, _, _| {}).unwrap();
         opening.start(Options { group: Duration::ZERO }, clock, Deaf).0
     }
 
@@ -458,6 +461,7 @@ mod tests {
             budget: 10,
             scheme: Scheme::Prop,
             fee_bps: 0,
+            algorithm: Algorithm::Sha256d,
             rate_card: 1,
             work_quoted: 100,
             work_expected: 100,
@@ -475,7 +479,7 @@ mod tests {
     async fn a_panic_is_told_as_a_fault() {
         struct Broken;
         impl Listener for Broken {
-            fn share(&mut self, _: &AccountName, _: u128, _: Millis) {}
+            fn share(&mut self, _: &AccountName, _: Algorithm, _: u128, _: Millis) {}
             fn closed(&mut self, _: JobId) {}
             fn flushed(&mut self, _: u64, _: Duration) {
                 panic!("as an overflow would");
@@ -483,7 +487,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::new(|| 1);
-        let opening = Opening::open(dir.path(), &clock, |_, _, _| {}).unwrap();
+        let opening = Opening::open(dir.path(), &clock, |_, _, _, _| {}).unwrap();
         let (ledger, thread) = opening.start(Options { group: Duration::ZERO }, clock, Broken);
         let mut tip = ledger.tip();
         ledger.enter(Command::CreateSponsor("acme".parse().unwrap())).await.unwrap();

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::session::Settings;
 use super::{Shared, connection};
 
 /// Wait after the system refuses a connection, e.g. for want of file descriptors.
@@ -29,7 +30,7 @@ pub struct Limits {
 
 /// Open connections by address. The mutex is held for a few lines that never wait.
 #[derive(Debug, Default)]
-struct Doors {
+pub struct Doors {
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -69,8 +70,7 @@ impl Drop for Place {
 }
 
 /// Accepts connections until shutdown, then waits for those that are open to finish.
-pub async fn serve(listener: TcpListener, shared: Arc<Shared>, shutdown: CancellationToken) {
-    let doors = Arc::new(Doors::default());
+pub async fn serve(listener: TcpListener, settings: Settings, shared: Arc<Shared>, shutdown: CancellationToken) {
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -78,7 +78,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, shutdown: Cancell
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(stream, peer, &doors, &shared, &tasks, &shutdown),
+            Ok((stream, peer)) => admit(stream, peer, settings, &shared, &tasks, &shutdown),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(BACK_OFF).await;
@@ -92,7 +92,7 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, shutdown: Cancell
 fn admit(
     stream: TcpStream,
     peer: SocketAddr,
-    doors: &Arc<Doors>,
+    settings: Settings,
     shared: &Arc<Shared>,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
@@ -102,13 +102,13 @@ fn admit(
         tracing::debug!(%peer, "a banned address was turned away");
         return;
     }
-    let Some(place) = doors.enter(address, &shared.limits) else {
+    let Some(place) = shared.doors.enter(address, &shared.limits) else {
         tracing::debug!(%peer, "a connection over the limit was turned away");
         return;
     };
     let (shared, shutdown) = (shared.clone(), shutdown.clone());
     tasks.spawn(async move {
-        connection::run(stream, peer, &shared, &shutdown).await;
+        connection::run(stream, peer, settings, &shared, &shutdown).await;
         drop(place);
     });
 }

@@ -12,9 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use lode_dashboard::metrics as names;
+use lode_protocol::header::HEADER_BYTES;
 use lode_protocol::line::{LineCodec, LineError};
 use lode_protocol::rpc::{Id, rejection_line, result_line};
-use lode_protocol::{Difficulty, Rejection};
+use lode_protocol::{Difficulty, Rejection, UserName};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -27,12 +28,13 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::bans::Offence;
 use super::extranonce::Lease;
-use super::session::{Action, Session, Space};
+use super::judges::Turn;
+use super::session::{Action, Session, Settings, Space};
 use crate::jobs::assign::ConnectionId;
 use crate::jobs::book::Watch;
 use crate::ledger::plan::{Command, Done, Refusal};
 use crate::ledger::writer::LedgerError;
-use crate::share::Credit;
+use crate::share::{Claim, Credit, Verdict};
 
 /// Most requests of a connection that wait for their answers; beyond it, no more lines are read.
 pub const IN_FLIGHT_MAX: usize = 128;
@@ -67,13 +69,37 @@ enum End {
 /// An answer that is owed, in the order of the requests.
 enum Owed {
     Ready(String),
-    Share { id: Id, credit: Box<Credit>, since: Instant, outcome: JoinHandle<Result<Done, LedgerError>> },
+    Share(Box<OwedShare>),
+}
+
+/// A share whose answer is owed.
+struct OwedShare {
+    id: Id,
+    user: UserName,
+    /// Its header, where the session remembers it.
+    header: Option<[u8; HEADER_BYTES]>,
+    since: Instant,
+    outcome: JoinHandle<Outcome>,
+}
+
+/// What became of a share.
+enum Outcome {
+    /// Its hash does not prove it, or it was not judged.
+    Refused(Rejection),
+    /// It was given to the ledger.
+    Entered(Box<Credit>, Result<Done, LedgerError>),
 }
 
 /// Serves one connection to its end.
-pub async fn run(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, shutdown: &CancellationToken) {
+pub async fn run(
+    stream: TcpStream,
+    peer: SocketAddr,
+    settings: Settings,
+    shared: &Arc<Shared>,
+    shutdown: &CancellationToken,
+) {
     metrics::gauge!(names::CONNECTIONS).set(as_gauge(shared.presence.connected()));
-    let end = serve(stream, peer, shared, shutdown).await;
+    let end = serve(stream, peer, settings, shared, shutdown).await;
     tracing::debug!(%peer, %end, "connection ended");
     metrics::gauge!(names::CONNECTIONS).set(as_gauge(shared.presence.disconnected()));
 }
@@ -83,7 +109,13 @@ fn as_gauge(count: u64) -> f64 {
     count as f64
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, shutdown: &CancellationToken) -> End {
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    settings: Settings,
+    shared: &Arc<Shared>,
+    shutdown: &CancellationToken,
+) -> End {
     if let Err(error) = stream.set_nodelay(true) {
         return LineError::from(error).into();
     }
@@ -100,7 +132,8 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, shutdo
         Ok(Ok(_)) if first[0] == TLS_HANDSHAKE => return End::Tls,
         Ok(Ok(_)) => {}
     }
-    let Some((id, work)) = shared.book.join(shared.settings.vardiff.start).await else { return End::Shutdown };
+    let joined = shared.book.join(settings.algorithm, settings.vardiff.start).await;
+    let Some((id, work)) = joined else { return End::Shutdown };
     let (reader, writer) = stream.into_split();
     let now = shared.clock.now();
     let mut connection = Connection {
@@ -108,7 +141,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, shutdo
         shared: shared.clone(),
         id,
         work,
-        session: Session::new(shared.settings, rand::random(), now),
+        settings,
+        session: Session::new(settings, rand::random(), now),
+        turn: Turn::default(),
         lease: None,
         owed: VecDeque::new(),
         writer,
@@ -126,7 +161,9 @@ struct Connection {
     shared: Arc<Shared>,
     id: ConnectionId,
     work: Watch,
+    settings: Settings,
     session: Session,
+    turn: Turn,
     lease: Option<Lease>,
     owed: VecDeque<Owed>,
     writer: OwnedWriteHalf,
@@ -216,11 +253,12 @@ impl Connection {
                 Action::Notify(line) => push_line(&mut out, &line),
                 Action::Subscribe { id, session } => todo.extend(self.subscribe(&id, session.as_deref())),
                 Action::Enter { id, credit } => self.enter(id, credit),
+                Action::Judge { id, claim } => self.judge(id, claim),
                 Action::Refused { user, rejection } => self.refused(&user, &rejection),
                 Action::LoggedIn(user) => {
                     tracing::info!(peer = %self.peer, %user, "worker logged in");
-                    self.shared.presence.online(&user);
-                    self.shared.presence.difficulty(&user, self.session.difficulty());
+                    self.shared.presence.online(&user, self.settings.algorithm);
+                    self.shared.presence.difficulty(&user, self.settings.algorithm, self.session.difficulty());
                 }
                 Action::Difficulty(difficulty) => self.difficulty(difficulty).await,
                 Action::Offence(offence) => self.offence(offence)?,
@@ -240,20 +278,42 @@ impl Connection {
     }
 
     fn enter(&mut self, id: Id, credit: Box<Credit>) {
-        let ledger = self.shared.ledger.clone();
-        let command = Command::Share((*credit).clone());
-        let outcome = tokio::spawn(async move { ledger.enter(command).await });
-        self.owed.push_back(Owed::Share { id, credit, since: Instant::now(), outcome });
+        let (shared, user) = (self.shared.clone(), credit.user().clone());
+        let outcome = tokio::spawn(async move { enter(&shared, credit).await });
+        self.owe(OwedShare { id, user, header: None, since: Instant::now(), outcome });
     }
 
-    fn refused(&self, user: &lode_protocol::UserName, rejection: &Rejection) {
+    fn judge(&mut self, id: Id, claim: Box<Claim>) {
+        let (shared, address, turn) = (self.shared.clone(), self.peer.ip(), self.turn.clone());
+        let (user, header) = (claim.user().clone(), Some(*claim.header()));
+        let outcome = tokio::spawn(async move {
+            // What an address has in line when it is banned costs no more hashes.
+            let welcome = || !shared.bans.is_banned(address, shared.clock.now());
+            match shared.judges.judge(&turn, *claim, welcome).await {
+                Some(Verdict::Accepted(credit)) => enter(&shared, Box::new(credit)).await,
+                Some(Verdict::Rejected(rejection)) => {
+                    // Counted at once, before its connection comes to answer.
+                    shared.bans.offence(address, Offence::WorthlessShare, shared.clock.now());
+                    Outcome::Refused(rejection)
+                }
+                None => Outcome::Refused(Rejection::Other("not judged: the address is banned".into())),
+            }
+        });
+        self.owe(OwedShare { id, user, header, since: Instant::now(), outcome });
+    }
+
+    fn owe(&mut self, share: OwedShare) {
+        self.owed.push_back(Owed::Share(Box::new(share)));
+    }
+
+    fn refused(&self, user: &UserName, rejection: &Rejection) {
         self.shared.presence.rejected(user, rejection.label());
         metrics::counter!(names::SHARES_REJECTED, "kind" => "hash", "reason" => rejection.label()).increment(1);
     }
 
     async fn difficulty(&mut self, difficulty: Difficulty) {
         for user in self.session.users() {
-            self.shared.presence.difficulty(user, difficulty);
+            self.shared.presence.difficulty(user, self.settings.algorithm, difficulty);
         }
         self.shared.book.power(self.id, difficulty).await;
     }
@@ -267,13 +327,13 @@ impl Connection {
     }
 
     /// The front of what is owed is known: answers it and all that waited behind it.
-    async fn settle(&mut self, outcome: Option<Result<Done, LedgerError>>) -> Result<(), End> {
+    async fn settle(&mut self, outcome: Option<Outcome>) -> Result<(), End> {
         let mut out = String::new();
         let mut actions = Vec::new();
         match (self.owed.pop_front(), outcome) {
             (Some(Owed::Ready(line)), _) => push_line(&mut out, &line),
-            (Some(Owed::Share { id, credit, since, .. }), Some(outcome)) => {
-                let (line, more) = self.answer(&id, &credit, since, &outcome);
+            (Some(Owed::Share(share)), Some(outcome)) => {
+                let (line, more) = self.answer(&share, &outcome);
                 push_line(&mut out, &line);
                 actions = more;
             }
@@ -288,33 +348,31 @@ impl Connection {
         self.act(actions).await
     }
 
-    fn answer(
-        &mut self,
-        id: &Id,
-        credit: &Credit,
-        since: Instant,
-        outcome: &Result<Done, LedgerError>,
-    ) -> (String, Vec<Action>) {
-        metrics::histogram!(names::SHARE_LATENCY).record(since.elapsed());
+    fn answer(&mut self, share: &OwedShare, outcome: &Outcome) -> (String, Vec<Action>) {
+        metrics::histogram!(names::SHARE_LATENCY).record(share.since.elapsed());
         let (rejection, offence) = match outcome {
-            Ok(_) => {
+            Outcome::Refused(rejection) => (rejection.clone(), Vec::new()),
+            Outcome::Entered(credit, Ok(_)) => {
                 self.shared.bans.accepted(self.peer.ip());
                 let work = u64::try_from(credit.work().0).unwrap_or(u64::MAX);
                 metrics::counter!(names::SHARES_ACCEPTED, "kind" => "hash").increment(1);
                 metrics::counter!(names::WORK_PROVEN, "kind" => "hash").increment(work);
-                let actions = self.session.credited(Difficulty::from_steps(credit.work().0), self.shared.clock.now());
-                return (result_line(id, &json!(true)), actions);
+                let actions = self.session.credited(credit.difficulty(), self.shared.clock.now());
+                return (result_line(&share.id, &json!(true)), actions);
             }
-            Err(LedgerError::Refused(Refusal::Duplicate)) => {
+            Outcome::Entered(_, Err(LedgerError::Refused(Refusal::Duplicate))) => {
                 (Rejection::Duplicate, vec![Action::Offence(Offence::WorthlessShare)])
             }
-            Err(LedgerError::Refused(_)) => (Rejection::Stale, Vec::new()),
-            Err(LedgerError::Down(_)) => {
-                (Rejection::Other("the pool cannot record shares now; this one may not count".into()), Vec::new())
-            }
+            Outcome::Entered(_, Err(LedgerError::Refused(_))) => (Rejection::Stale, Vec::new()),
+            Outcome::Entered(_, Err(LedgerError::Down(_))) => (not_recorded(), Vec::new()),
         };
-        self.refused(credit.user(), &rejection);
-        (rejection_line(id, &rejection), offence)
+        if let Some(header) = &share.header
+            && rejection != Rejection::Duplicate
+        {
+            self.session.forget(header);
+        }
+        self.refused(&share.user, &rejection);
+        (rejection_line(&share.id, &rejection), offence)
     }
 
     /// The peer has closed its side: what is owed is still answered, since it may only have
@@ -357,7 +415,7 @@ impl Connection {
 
     async fn leave(&mut self) {
         for user in self.session.users() {
-            self.shared.presence.offline(user);
+            self.shared.presence.offline(user, self.settings.algorithm);
         }
         self.shared.book.leave(self.id).await;
     }
@@ -368,12 +426,21 @@ fn push_line(out: &mut String, line: &str) {
     out.push('\n');
 }
 
+async fn enter(shared: &Shared, credit: Box<Credit>) -> Outcome {
+    let entered = shared.ledger.enter(Command::Share((*credit).clone())).await;
+    Outcome::Entered(credit, entered)
+}
+
+fn not_recorded() -> Rejection {
+    Rejection::Other("the pool cannot record shares now; this one may not count".into())
+}
+
 /// Waits for the front of what is owed; `None` where it is ready as it is.
-async fn front(owed: &mut VecDeque<Owed>) -> Option<Result<Done, LedgerError>> {
+async fn front(owed: &mut VecDeque<Owed>) -> Option<Outcome> {
     match owed.front_mut() {
-        Some(Owed::Share { outcome, .. }) => {
-            let outcome = outcome.await;
-            Some(outcome.unwrap_or_else(|error| Err(LedgerError::Down(error.to_string().into()))))
+        Some(Owed::Share(share)) => {
+            let outcome = (&mut share.outcome).await;
+            Some(outcome.unwrap_or_else(|_| Outcome::Refused(not_recorded())))
         }
         _ => None,
     }

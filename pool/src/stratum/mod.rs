@@ -4,6 +4,7 @@ pub mod accept;
 pub mod bans;
 pub mod connection;
 pub mod extranonce;
+pub mod judges;
 pub mod presence;
 pub mod session;
 mod tags;
@@ -29,8 +30,10 @@ pub struct Shared {
     pub bans: bans::Bans,
     /// Who is here.
     pub presence: presence::Presence,
-    /// How sessions behave.
-    pub settings: session::Settings,
+    /// Where dear hashes are made.
+    pub judges: judges::Judges,
     /// How many may be here.
     pub limits: accept::Limits,
+    /// How many are, on all listeners together.
+    pub doors: Arc<accept::Doors>,
 }

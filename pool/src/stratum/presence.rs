@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use lode_protocol::Difficulty;
 use lode_protocol::ids::{AccountName, UserName};
+use lode_protocol::{Algorithm, Difficulty};
 use tokio::sync::watch;
 
 /// Most rigs that are remembered while away.
@@ -16,8 +16,8 @@ const AWAY_MAX: usize = 100_000;
 pub struct Rig {
     /// Connections that it is logged in on.
     pub connections: u32,
-    /// Its difficulty.
-    pub difficulty: Option<Difficulty>,
+    /// What it hashes with and its difficulty, as told last.
+    pub difficulty: Option<(Algorithm, Difficulty)>,
     /// Rejected shares by reason.
     pub rejected: BTreeMap<&'static str, u64>,
 }
@@ -30,6 +30,8 @@ struct Inner {
     left: usize,
     connections: u64,
     online: u64,
+    /// Logins by algorithm; a rig may have several.
+    logins: BTreeMap<Algorithm, u64>,
 }
 
 /// The registry. Its mutex is held for a few lines that never wait.
@@ -75,8 +77,9 @@ impl Presence {
     }
 
     /// A rig logged in.
-    pub fn online(&self, user: &UserName) {
+    pub fn online(&self, user: &UserName, algorithm: Algorithm) {
         self.with(|inner| {
+            *inner.logins.entry(algorithm).or_default() += 1;
             let rig = inner.rig(user);
             rig.connections += 1;
             let first = rig.connections == 1;
@@ -85,8 +88,9 @@ impl Presence {
     }
 
     /// A connection of a rig went.
-    pub fn offline(&self, user: &UserName) {
+    pub fn offline(&self, user: &UserName, algorithm: Algorithm) {
         self.with(|inner| {
+            *inner.logins.entry(algorithm).or_default() -= 1;
             let rig = inner.rig(user);
             rig.connections = rig.connections.saturating_sub(1);
             let last = rig.connections == 0;
@@ -102,8 +106,8 @@ impl Presence {
     }
 
     /// A rig's difficulty changed.
-    pub fn difficulty(&self, user: &UserName, difficulty: Difficulty) {
-        self.with(|inner| inner.rig(user).difficulty = Some(difficulty));
+    pub fn difficulty(&self, user: &UserName, algorithm: Algorithm, difficulty: Difficulty) {
+        self.with(|inner| inner.rig(user).difficulty = Some((algorithm, difficulty)));
     }
 
     /// A rig's share was rejected.
@@ -124,6 +128,13 @@ impl Presence {
         };
         let shown = here.into_iter().chain(away).take(most);
         (shown.map(|(name, rig)| (name.clone(), rig.clone())).collect(), rigs.len())
+    }
+
+    /// Whether a rig of this algorithm is logged in.
+    #[must_use]
+    pub fn has(&self, algorithm: Algorithm) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.logins.get(&algorithm).is_some_and(|&logins| logins > 0)
     }
 
     /// Connections, and rigs logged in.
@@ -169,30 +180,33 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use super::Algorithm::{Scrypt, Sha256d};
     use super::*;
 
     #[test]
     fn rigs_come_and_go() {
         let presence = Presence::default();
         let user: UserName = "alice.rig".parse().unwrap();
-        presence.online(&user);
-        presence.online(&user);
-        presence.difficulty(&user, Difficulty::ONE);
+        presence.online(&user, Sha256d);
+        presence.online(&user, Sha256d);
+        presence.difficulty(&user, Sha256d, Difficulty::one(Sha256d));
         presence.rejected(&user, "stale");
         assert_eq!(presence.counts(), (0, 1));
-        presence.offline(&user);
+        assert!(presence.has(Sha256d) && !presence.has(Scrypt));
+        presence.offline(&user, Sha256d);
         assert_eq!(presence.rigs(&user.account, 9).0["rig"].connections, 1);
-        presence.offline(&user);
+        presence.offline(&user, Sha256d);
         let rig = &presence.rigs(&user.account, 9).0["rig"];
         assert_eq!((rig.connections, rig.difficulty, rig.rejected["stale"]), (0, None, 1));
         assert_eq!(presence.counts(), (0, 0));
+        assert!(!presence.has(Sha256d));
     }
 
     #[test]
     fn many_rigs_that_are_all_here_are_not_gone_through_at_each_login() {
         let presence = Presence::default();
         for n in 0..AWAY_MAX + 5_000 {
-            presence.online(&format!("a.r{n}").parse().unwrap());
+            presence.online(&format!("a.r{n}").parse().unwrap(), Sha256d);
         }
         assert_eq!(presence.inner.lock().unwrap().left, AWAY_MAX, "gone through once");
         assert_eq!(presence.counts().1, AWAY_MAX as u64 + 5_000);
@@ -203,14 +217,14 @@ mod tests {
         let presence = Presence::default();
         for n in 0..AWAY_MAX + 5 {
             let user = format!("a{n}.r").parse().unwrap();
-            presence.online(&user);
+            presence.online(&user, Sha256d);
             presence.rejected(&user, "stale");
-            presence.offline(&user);
+            presence.offline(&user, Sha256d);
         }
         assert!(presence.inner.lock().unwrap().count <= AWAY_MAX);
         let quiet = "quiet.r".parse().unwrap();
-        presence.online(&quiet);
-        presence.offline(&quiet);
+        presence.online(&quiet, Sha256d);
+        presence.offline(&quiet, Sha256d);
         assert_eq!(presence.rigs(&quiet.account, 9).1, 0, "one that did nothing is not remembered");
     }
 }

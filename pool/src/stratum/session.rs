@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use lode_protocol::header::HEADER_BYTES;
 use lode_protocol::ids::{JobId, UserName};
 use lode_protocol::method::{
     Authorize, ClientCall, Configure, ConfigureReply, NonceForm, PasswordOptions, Reconnect, SetDifficulty,
     SetVersionMask, ShowMessage, Submit, Subscribe, SubscribeReply,
 };
 use lode_protocol::rpc::{Id, Message, Request, notification_line, rejection_line, result_line};
-use lode_protocol::{Difficulty, Rejection};
+use lode_protocol::{Algorithm, Difficulty, Rejection};
 use serde_json::{Value, json};
 
 use super::bans::Offence;
 use super::tags::Tags;
 use crate::jobs::search::Search;
 use crate::ledger::entry::Millis;
-use crate::share::{Assignment, Credit, Verdict, judge};
+use crate::share::{Assignment, Claim, Credit, Verdict, is_dear};
 use crate::vardiff::{self, Vardiff};
 
 /// Most workers that may log in on one connection.
@@ -27,12 +28,16 @@ pub const ISSUED_MAX: usize = 32;
 pub const WISHES_MAX: u32 = 64;
 /// Most jobs of a connection whose first issue is remembered as such.
 const FIRST_ISSUES_MAX: usize = 1024;
+/// Most headers that are remembered so that none is hashed twice; twice what may wait for its answer.
+const RECENT_MAX: usize = 256;
 /// How often a client without work is told its difficulty, to keep the line alive.
 pub const KEEPALIVE_MS: u64 = 60_000;
 
 /// How sessions behave; the same for all of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
+    /// What is hashed with.
+    pub algorithm: Algorithm,
     /// Bytes of the miner's part of the extranonce.
     pub extranonce2_bytes: usize,
     /// Version bits that clients may roll.
@@ -61,6 +66,14 @@ pub enum Action {
         id: Id,
         /// The share.
         credit: Box<Credit>,
+    },
+    /// Judge a share, elsewhere since it takes long, and go on as with [`Action::Enter`] or [`Action::Refused`]. Where
+    /// it does not come to be in the ledger, call [`Session::forget`].
+    Judge {
+        /// What to answer.
+        id: Id,
+        /// The share.
+        claim: Box<Claim>,
     },
     /// A share was refused; its answer is an [`Action::Reply`] of its own.
     Refused {
@@ -115,6 +128,8 @@ pub struct Session {
     /// Oldest first.
     issued: VecDeque<Issued>,
     issue: u32,
+    /// Digests of the headers last judged elsewhere, oldest first.
+    recent: VecDeque<[u8; 16]>,
     told_difficulty: Option<Difficulty>,
     told_at: Millis,
     told_no_work: bool,
@@ -138,6 +153,7 @@ impl Session {
             work: None,
             issued: VecDeque::new(),
             issue: 0,
+            recent: VecDeque::new(),
             told_difficulty: None,
             told_at: now,
             told_no_work: false,
@@ -176,7 +192,7 @@ impl Session {
 
     fn request(&mut self, request: &Request, now: Millis) -> Vec<Action> {
         let id = &request.id;
-        let call = match ClientCall::from_request(request, self.nonce_form) {
+        let call = match ClientCall::from_request(request, self.settings.algorithm, self.nonce_form) {
             Ok(call) => call,
             Err(error) => return self.bad_parameters(request, &error.to_string()),
         };
@@ -273,7 +289,7 @@ impl Session {
 
     fn authorize(&mut self, id: &Id, authorize: &Authorize, now: Millis) -> Vec<Action> {
         let refuse = |text: String| vec![Action::Reply(rejection_line(id, &Rejection::Other(text)))];
-        let options = match PasswordOptions::parse(&authorize.password) {
+        let options = match PasswordOptions::parse(&authorize.password, self.settings.algorithm) {
             Ok(options) => options,
             Err(error) => return refuse(format!("password option d: {error}")),
         };
@@ -311,25 +327,40 @@ impl Session {
         let Some(user) = named.and_then(|user| self.users().find(|known| **known == user).cloned()) else {
             return vec![refuse(&Rejection::Unauthorized)];
         };
-        match self.judge(&user, submit) {
-            Verdict::Accepted(credit) => vec![Action::Enter { id: id.clone(), credit: Box::new(credit) }],
-            Verdict::Rejected(rejection) => {
-                let offence = match rejection {
-                    Rejection::LowDifficulty { .. } => Some(Action::Offence(Offence::WorthlessShare)),
-                    Rejection::Other(_) => Some(Action::Offence(Offence::BadParameters)),
-                    _ => None,
-                };
-                let reply = refuse(&rejection);
-                [Some(reply), Some(Action::Refused { user, rejection }), offence].into_iter().flatten().collect()
-            }
+        match self.claim(&user, submit) {
+            Ok(claim) if is_dear(self.settings.algorithm) => self.judge_elsewhere(id, claim),
+            Ok(claim) => match claim.judge() {
+                Verdict::Accepted(credit) => vec![Action::Enter { id: id.clone(), credit: Box::new(credit) }],
+                Verdict::Rejected(rejection) => refused(id, user, rejection),
+            },
+            Err(rejection) => refused(id, user, rejection),
         }
     }
 
-    fn judge(&self, user: &UserName, submit: &Submit) -> Verdict {
+    /// A header that was submitted before is refused here, so that it costs no second hash.
+    fn judge_elsewhere(&mut self, id: &Id, claim: Claim) -> Vec<Action> {
+        let digest = digest(claim.header());
+        if self.recent.contains(&digest) {
+            return refused(id, claim.user().clone(), Rejection::Duplicate);
+        }
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(digest);
+        vec![Action::Judge { id: id.clone(), claim: Box::new(claim) }]
+    }
+
+    /// A share that was judged elsewhere is not in the ledger, and may be submitted again.
+    pub fn forget(&mut self, header: &[u8; HEADER_BYTES]) {
+        let digest = digest(header);
+        self.recent.retain(|known| *known != digest);
+    }
+
+    fn claim(&self, user: &UserName, submit: &Submit) -> Result<Claim, Rejection> {
         // Late shares are no fault of the miner's, whatever else they are.
         let fresh = |issued: &&Issued| issued.wire == submit.job && !issued.search.is_over();
         let Some(issued) = self.issued.iter().rev().find(fresh) else {
-            return Verdict::Rejected(Rejection::Stale);
+            return Err(Rejection::Stale);
         };
         let assignment = Assignment {
             job: issued.search.job,
@@ -340,7 +371,7 @@ impl Session {
             version: issued.version,
             version_mask: issued.version_mask,
         };
-        judge(&assignment, user, submit)
+        Claim::new(&assignment, user, submit)
     }
 
     /// A share of this difficulty is in the ledger.
@@ -472,6 +503,24 @@ impl Session {
     fn tell_difficulty(&mut self, difficulty: Difficulty, now: Millis) -> Action {
         self.told_difficulty = Some(difficulty);
         self.told_at = now;
-        Action::Notify(notification_line(SetDifficulty::METHOD, &SetDifficulty(difficulty).to_params()))
+        Action::Notify(notification_line(
+            SetDifficulty::METHOD,
+            &SetDifficulty(difficulty).to_params(self.settings.algorithm),
+        ))
     }
+}
+
+/// What follows from a refused share.
+fn refused(id: &Id, user: UserName, rejection: Rejection) -> Vec<Action> {
+    let offence = match rejection {
+        Rejection::LowDifficulty { .. } | Rejection::Duplicate => Some(Action::Offence(Offence::WorthlessShare)),
+        Rejection::Other(_) => Some(Action::Offence(Offence::BadParameters)),
+        _ => None,
+    };
+    let reply = Action::Reply(rejection_line(id, &rejection));
+    [Some(reply), Some(Action::Refused { user, rejection }), offence].into_iter().flatten().collect()
+}
+
+fn digest(header: &[u8; HEADER_BYTES]) -> [u8; 16] {
+    *blake3::hash(header).as_bytes().first_chunk().expect("32 bytes have 16")
 }

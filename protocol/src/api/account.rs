@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pool::WorkWindows;
 use super::{Amount, JobState};
+use crate::algorithm::Algorithm;
 use crate::difficulty::Work;
 use crate::ids::{AccountName, AssetName, JobId, WorkerName};
 
@@ -32,7 +33,9 @@ pub struct WorkerView {
     pub online: bool,
     /// When it last had a share accepted, or null.
     pub last_share: Option<String>,
-    /// Its present share difficulty; null when it is not connected.
+    /// What it hashes with; null when it is not connected.
+    pub algorithm: Option<Algorithm>,
+    /// Its present share difficulty as its algorithm writes it; null when it is not connected.
     pub difficulty: Option<f64>,
     /// Shares accepted, ever.
     pub accepted: u64,

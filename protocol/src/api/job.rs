@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AMOUNT_MAX, Amount, FieldError, Fields};
+use crate::algorithm::Algorithm;
 use crate::difficulty::{Target, Work};
 use crate::header::{COINBASE_BYTES_MAX, EXTRANONCE_BYTES_MAX, MERKLE_BRANCH_MAX, PrevHash, Template};
 use crate::hex;
 use crate::ids::{AssetName, JobId, SponsorName};
+use crate::ratecard::{Rate, RateCard};
 
 /// Longest time a job may stay open.
 pub const DEADLINE_S_MAX: u64 = 30 * 86_400;
@@ -89,9 +91,34 @@ impl JobRequest {
     }
 }
 
+/// What a `hash` spec is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct HashRules<'a> {
+    /// Extranonce bytes that each listener gives to a template.
+    pub extranonce_bytes: usize,
+    /// Algorithms that have a listener.
+    pub algorithms: &'a [Algorithm],
+    /// What hashes are worth.
+    pub rate_card: RateCard,
+}
+
+impl HashRules<'_> {
+    fn rate(&self, name: &str) -> Result<Rate, String> {
+        let algorithm: Algorithm = name.parse().map_err(|error| format!("{error}"))?;
+        if !self.algorithms.contains(&algorithm) {
+            let names: Vec<&str> = self.algorithms.iter().map(|algorithm| algorithm.name()).collect();
+            return Err(format!("this pool has no {algorithm} listener; configured are: {}", names.join(", ")));
+        }
+        let card = self.rate_card;
+        card.rate(algorithm).ok_or_else(|| format!("{algorithm} is not on rate card {}", card.version()))
+    }
+}
+
 /// What a `hash` job searches for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashSpec {
+    /// Its algorithm, and what a hash of it is worth.
+    pub rate: Rate,
     /// The header to complete.
     pub template: Template,
     /// What a solution must not exceed.
@@ -111,16 +138,14 @@ impl HashSpec {
     /// small enough for a rig to ever find one.
     pub const WORK_MULTIPLE_MAX: u128 = 1024;
 
-    /// Reads a `spec`, for a listener that gives `listener_extranonce_bytes` to each template.
+    /// Reads a `spec`.
     ///
     /// # Errors
     /// Every field that is missing, unknown or wrong.
-    pub fn from_json(spec: Value, listener_extranonce_bytes: usize) -> Result<HashSpec, Vec<FieldError>> {
+    pub fn from_json(spec: Value, rules: &HashRules<'_>) -> Result<HashSpec, Vec<FieldError>> {
+        let listener_extranonce_bytes = rules.extranonce_bytes;
         let mut fields = Fields::of(spec, "spec.")?;
-        fields.text_with("algorithm", |name| match name {
-            "sha256d" => Ok(()),
-            _ => Err("taken is sha256d"),
-        });
+        let rate = fields.text_with("algorithm", |name| rules.rate(name));
         let version = fields.text_with("version", hex::decode_u32_be);
         let prev_hash = fields.text_with("prev_hash", hex::decode_array::<32>);
         let coinbase1 = fields.text_with("coinbase1", |text| hex::decode(text, COINBASE_BYTES_MAX));
@@ -129,10 +154,12 @@ impl HashSpec {
         let nbits = fields.text_with("nbits", hex::decode_u32_be);
         let ntime = fields.text_with("ntime", hex::decode_u32_be);
         let target = fields.text_with("target", Target::from_be_hex);
-        let expected = target.and_then(Target::expected_work).filter(|work| work.0 <= WORK_MAX / Self::WORK_MULTIPLE);
-        if target.is_some() && expected.is_none() {
-            fields.fault("target", "is out of reach: a solution would take over 2^93 hashes");
+        let expected = rate.zip(target).map(|(rate, target)| work_expected(rate, target));
+        if expected == Some(None) {
+            let most = WORK_MAX / Self::WORK_MULTIPLE;
+            fields.fault("target", format_args!("is out of reach: a solution would take more work than {most}"));
         }
+        let expected = expected.flatten();
         let extranonce_bytes = fields.optional_integer("extranonce_bytes", 1, EXTRANONCE_BYTES_MAX as u128);
         let max_work = fields.optional_integer("max_work", 1, WORK_MAX);
         if let (Some(Some(most)), Some(expected)) = (max_work, expected)
@@ -141,7 +168,7 @@ impl HashSpec {
             let times = Self::WORK_MULTIPLE_MAX;
             fields.fault(
                 "max_work",
-                format_args!("must be at most {times} times the {expected} hashes that a solution takes on average"),
+                format_args!("must be at most {times} times the work of {expected} that a solution takes on average"),
             );
         }
         if extranonce_bytes.flatten().is_some_and(|bytes| bytes != listener_extranonce_bytes as u128) {
@@ -164,6 +191,7 @@ impl HashSpec {
         }
         fields.finish()?;
         Ok(HashSpec {
+            rate: rate.expect("finish has returned every fault"),
             template: template.expect("finish has returned every fault"),
             target: target.expect("finish has returned every fault"),
             extranonce_bytes: listener_extranonce_bytes,
@@ -171,10 +199,10 @@ impl HashSpec {
         })
     }
 
-    /// Hashes until a solution, on average.
+    /// Work until a solution, on average.
     #[must_use]
     pub fn work_expected(&self) -> Work {
-        self.target.expected_work().expect("from_json refuses targets out of reach")
+        work_expected(self.rate, self.target).expect("from_json refuses targets out of reach")
     }
 
     /// Work that the budget buys.
@@ -182,6 +210,12 @@ impl HashSpec {
     pub fn work_quoted(&self) -> Work {
         self.max_work.unwrap_or(Work(self.work_expected().0 * Self::WORK_MULTIPLE))
     }
+}
+
+/// Work until a hash meets `target`, on average; `None` where no budget is meant to buy that much.
+fn work_expected(rate: Rate, target: Target) -> Option<Work> {
+    let work = rate.work(target.expected_hashes()?);
+    (work.0 <= WORK_MAX / HashSpec::WORK_MULTIPLE).then_some(work)
 }
 
 fn merkle_branch(fields: &mut Fields) -> Option<Vec<[u8; 32]>> {
@@ -266,6 +300,8 @@ impl JobState {
 pub struct Quote {
     /// Kind of work.
     pub kind: String,
+    /// Hash algorithm.
+    pub algorithm: Algorithm,
     /// Work that the budget buys.
     pub work: Work,
     /// Work until a solution, on average; the whole work for a range job.
@@ -295,6 +331,8 @@ pub struct JobView {
     pub name: String,
     /// Kind of work.
     pub kind: String,
+    /// Hash algorithm.
+    pub algorithm: Algorithm,
     /// Where it is.
     pub state: JobState,
     /// Who pays.
@@ -340,9 +378,11 @@ pub struct JobView {
 /// A solved hash job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
+    /// What the header is hashed with.
+    pub algorithm: Algorithm,
     /// 80 bytes, 160 hex digits.
     pub header: String,
-    /// Double SHA-256 of the header, most significant byte first.
+    /// The header's hash, most significant byte first.
     pub hash: String,
     /// The pool's part of the coinbase.
     pub extranonce1: String,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::algorithm::Algorithm;
 use crate::difficulty::Work;
 
 /// Work proven within the last minutes and hours.
@@ -27,7 +28,7 @@ pub struct WorkWindows {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerView {
     /// Hash algorithm.
-    pub algorithm: String,
+    pub algorithm: Algorithm,
     /// Address it is bound to.
     pub address: String,
     /// Bytes of the pool's part of the extranonce.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ParamError, Params};
+use crate::algorithm::Algorithm;
 use crate::difficulty::{Difficulty, DifficultyError};
 use crate::ids::UserName;
 
@@ -50,15 +51,15 @@ pub struct PasswordOptions {
 }
 
 impl PasswordOptions {
-    /// Reads the options of `password`.
+    /// Reads the options of `password`, on a connection of `algorithm`.
     ///
     /// # Errors
     /// `d=` is there and is not a positive number.
-    pub fn parse(password: &str) -> Result<PasswordOptions, DifficultyError> {
+    pub fn parse(password: &str, algorithm: Algorithm) -> Result<PasswordOptions, DifficultyError> {
         let mut options = PasswordOptions::default();
         for part in password.split([',', ';']) {
             if let Some(text) = part.trim().strip_prefix("d=") {
-                options.difficulty_floor = Some(Difficulty::parse(text)?);
+                options.difficulty_floor = Some(Difficulty::parse(text, algorithm)?);
             }
         }
         Ok(options)
@@ -71,10 +72,10 @@ mod tests {
 
     #[test]
     fn password_options() {
-        let floor = |text| PasswordOptions::parse(text).map(|options| options.difficulty_floor);
+        let floor = |text| PasswordOptions::parse(text, Algorithm::Sha256d).map(|options| options.difficulty_floor);
         assert_eq!(floor("x"), Ok(None));
-        assert_eq!(floor("x;d=0.5"), Ok(Some(Difficulty::parse("0.5").unwrap())));
-        assert_eq!(floor("d=512,m=solo"), Ok(Some(Difficulty::parse("512").unwrap())));
+        assert_eq!(floor("x;d=0.5"), Ok(Some(Difficulty::parse("0.5", Algorithm::Sha256d).unwrap())));
+        assert_eq!(floor("d=512,m=solo"), Ok(Some(Difficulty::parse("512", Algorithm::Sha256d).unwrap())));
         assert!(floor("d=-1").is_err());
         assert!(floor("d=much").is_err());
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{ParamError, Params};
+use crate::algorithm::Algorithm;
 use crate::difficulty::Difficulty;
 use crate::hex;
 
@@ -37,7 +38,7 @@ impl Configure {
     /// The method's name.
     pub const METHOD: &str = "mining.configure";
 
-    pub(super) fn from_params(params: &[Value]) -> Result<Configure, ParamError> {
+    pub(super) fn from_params(params: &[Value], algorithm: Algorithm) -> Result<Configure, ParamError> {
         let params = Params::at_most(params, 2)?;
         let name = "extensions";
         let wanted = "an array of strings";
@@ -56,7 +57,7 @@ impl Configure {
         for extension in names {
             match extension.as_str().ok_or(ParamError::Type { name, wanted })? {
                 "version-rolling" => configure.version_rolling = Some(version_rolling(values)?),
-                "minimum-difficulty" => configure.minimum_difficulty = Some(minimum_difficulty(values)?),
+                "minimum-difficulty" => configure.minimum_difficulty = Some(minimum_difficulty(values, algorithm)?),
                 "subscribe-extranonce" => configure.subscribe_extranonce = true,
                 "info" => configure.info = true,
                 other => configure.unknown.push(other.chars().take(64).collect()),
@@ -65,9 +66,9 @@ impl Configure {
         Ok(configure)
     }
 
-    /// As parameters.
+    /// As parameters, on a connection of `algorithm`.
     #[must_use]
-    pub fn to_params(&self) -> Value {
+    pub fn to_params(&self, algorithm: Algorithm) -> Value {
         let mut names = self.unknown.clone();
         let mut values = Map::new();
         if let Some(rolling) = self.version_rolling {
@@ -77,7 +78,7 @@ impl Configure {
         }
         if let Some(minimum) = self.minimum_difficulty {
             names.push("minimum-difficulty".into());
-            values.insert("minimum-difficulty.value".into(), minimum.to_json());
+            values.insert("minimum-difficulty.value".into(), minimum.to_json(algorithm));
         }
         if self.subscribe_extranonce {
             names.push("subscribe-extranonce".into());
@@ -110,10 +111,10 @@ fn version_rolling(values: &Map<String, Value>) -> Result<VersionRolling, ParamE
     Ok(VersionRolling { mask, min_bit_count })
 }
 
-fn minimum_difficulty(values: &Map<String, Value>) -> Result<Difficulty, ParamError> {
+fn minimum_difficulty(values: &Map<String, Value>, algorithm: Algorithm) -> Result<Difficulty, ParamError> {
     let name = "minimum-difficulty.value";
     let value = values.get(name).and_then(Value::as_f64).ok_or(ParamError::Type { name, wanted: "a number" })?;
-    Difficulty::from_f64(value).map_err(|error| ParamError::Value { name, what: format!("{error}") })
+    Difficulty::from_f64(value, algorithm).map_err(|error| ParamError::Value { name, what: format!("{error}") })
 }
 
 /// A pool's answer.
@@ -181,12 +182,18 @@ mod tests {
             ["minimum-difficulty", "version-rolling", "x-other"],
             {"minimum-difficulty.value": 2048, "version-rolling.mask": "1fffe000", "version-rolling.min-bit-count": 2}
         ]);
-        let configure = Configure::from_params(params.as_array().unwrap()).unwrap();
+        for algorithm in Algorithm::ALL {
+            round_trip(params.as_array().unwrap(), algorithm);
+        }
+    }
+
+    fn round_trip(params: &[Value], algorithm: Algorithm) {
+        let configure = Configure::from_params(params, algorithm).unwrap();
         assert_eq!(configure.version_rolling, Some(VersionRolling { mask: 0x1fff_e000, min_bit_count: 2 }));
-        assert_eq!(configure.minimum_difficulty, Some(Difficulty::parse("2048").unwrap()));
+        assert_eq!(configure.minimum_difficulty, Some(Difficulty::parse("2048", algorithm).unwrap()));
         assert_eq!(configure.unknown, ["x-other"]);
-        let again = configure.to_params();
-        assert_eq!(Configure::from_params(again.as_array().unwrap()).unwrap(), configure);
+        let again = configure.to_params(algorithm);
+        assert_eq!(Configure::from_params(again.as_array().unwrap(), algorithm).unwrap(), configure);
     }
 
     #[test]
@@ -200,7 +207,7 @@ mod tests {
     #[test]
     fn wrong_types_are_named() {
         for bad in [json!([]), json!([5]), json!([[5]]), json!([["version-rolling"], {"version-rolling.mask": 5}])] {
-            assert!(Configure::from_params(bad.as_array().unwrap()).is_err());
+            assert!(Configure::from_params(bad.as_array().unwrap(), Algorithm::Sha256d).is_err());
         }
     }
 }

@@ -32,6 +32,7 @@ pub use suggest_difficulty::SuggestDifficulty;
 
 use serde_json::Value;
 
+use crate::algorithm::Algorithm;
 use crate::hex::{self, HexError};
 use crate::rpc::Request;
 
@@ -136,18 +137,24 @@ pub enum ClientCall {
 }
 
 impl ClientCall {
-    /// Reads a client's request; `nonce_form` says how this client writes nonces.
+    /// Reads a client's request on a connection of `algorithm`; `nonce_form` says how this client writes nonces.
     ///
     /// # Errors
     /// The parameters are not those of the method.
-    pub fn from_request(request: &Request, nonce_form: NonceForm) -> Result<ClientCall, ParamError> {
+    pub fn from_request(
+        request: &Request,
+        algorithm: Algorithm,
+        nonce_form: NonceForm,
+    ) -> Result<ClientCall, ParamError> {
         let params = &request.params[..];
         Ok(match request.method.as_str() {
-            "mining.configure" => ClientCall::Configure(Configure::from_params(params)?),
+            "mining.configure" => ClientCall::Configure(Configure::from_params(params, algorithm)?),
             "mining.subscribe" => ClientCall::Subscribe(Subscribe::from_params(params)?),
             "mining.authorize" => ClientCall::Authorize(Authorize::from_params(params)?),
             "mining.submit" => ClientCall::Submit(Submit::from_params(params, nonce_form)?),
-            "mining.suggest_difficulty" => ClientCall::SuggestDifficulty(SuggestDifficulty::from_params(params)?),
+            "mining.suggest_difficulty" => {
+                ClientCall::SuggestDifficulty(SuggestDifficulty::from_params(params, algorithm)?)
+            }
             "mining.suggest_target" => ClientCall::SuggestDifficulty(SuggestDifficulty::from_target_params(params)?),
             "mining.extranonce.subscribe" => ClientCall::ExtranonceSubscribe,
             "mining.ping" => ClientCall::Ping,
@@ -181,14 +188,14 @@ pub enum ServerCall {
 }
 
 impl ServerCall {
-    /// Reads a pool's request.
+    /// Reads a pool's request on a connection of `algorithm`.
     ///
     /// # Errors
     /// The parameters are not those of the method.
-    pub fn from_request(request: &Request) -> Result<ServerCall, ParamError> {
+    pub fn from_request(request: &Request, algorithm: Algorithm) -> Result<ServerCall, ParamError> {
         let params = &request.params[..];
         Ok(match request.method.as_str() {
-            "mining.set_difficulty" => ServerCall::SetDifficulty(SetDifficulty::from_params(params)?),
+            "mining.set_difficulty" => ServerCall::SetDifficulty(SetDifficulty::from_params(params, algorithm)?),
             "mining.notify" => ServerCall::Notify(Box::new(Notify::from_params(params)?)),
             "mining.set_version_mask" => ServerCall::SetVersionMask(SetVersionMask::from_params(params)?),
             "mining.set_extranonce" => ServerCall::SetExtranonce(SetExtranonce::from_params(params)?),

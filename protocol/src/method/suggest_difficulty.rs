@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ParamError, Params};
+use crate::algorithm::Algorithm;
 use crate::difficulty::{Difficulty, Target};
 use crate::header::HeaderHash;
 
@@ -14,12 +15,15 @@ impl SuggestDifficulty {
     /// The method's name.
     pub const METHOD: &str = "mining.suggest_difficulty";
 
-    pub(super) fn from_params(params: &[Value]) -> Result<SuggestDifficulty, ParamError> {
+    pub(super) fn from_params(params: &[Value], algorithm: Algorithm) -> Result<SuggestDifficulty, ParamError> {
         let name = "difficulty";
         // cpuminer-opt writes it as text.
         let difficulty = match Params::at_most(params, 4)?.get(0, name)? {
-            Value::String(text) => Difficulty::parse(text.trim()),
-            value => Difficulty::from_f64(value.as_f64().ok_or(ParamError::Type { name, wanted: "a number" })?),
+            Value::String(text) => Difficulty::parse(text.trim(), algorithm),
+            value => {
+                let value = value.as_f64().ok_or(ParamError::Type { name, wanted: "a number" })?;
+                Difficulty::from_f64(value, algorithm)
+            }
         };
         difficulty.map(SuggestDifficulty).map_err(|error| ParamError::Value { name, what: error.to_string() })
     }
@@ -32,10 +36,10 @@ impl SuggestDifficulty {
         Ok(SuggestDifficulty(Difficulty::of_hash(&hash)))
     }
 
-    /// As parameters.
+    /// As parameters, on a connection of `algorithm`.
     #[must_use]
-    pub fn to_params(self) -> Value {
-        json!([self.0.to_json()])
+    pub fn to_params(self, algorithm: Algorithm) -> Value {
+        json!([self.0.to_json(algorithm)])
     }
 }
 
@@ -45,12 +49,16 @@ mod tests {
 
     #[test]
     fn numbers_text_and_targets() {
-        let wanted = Difficulty::parse("0.25").unwrap();
-        for params in [json!([0.25]), json!(["0.250000"])] {
-            assert_eq!(SuggestDifficulty::from_params(params.as_array().unwrap()), Ok(SuggestDifficulty(wanted)));
+        for algorithm in Algorithm::ALL {
+            let wanted = Difficulty::parse("0.25", algorithm).unwrap();
+            for params in [json!([0.25]), json!(["0.250000"])] {
+                let read = SuggestDifficulty::from_params(params.as_array().unwrap(), algorithm);
+                assert_eq!(read, Ok(SuggestDifficulty(wanted)));
+            }
+            assert!(SuggestDifficulty::from_params(&[json!(0)], algorithm).is_err());
+            let one = Difficulty::one(algorithm);
+            let target = Target::from_difficulty(one).to_string();
+            assert_eq!(SuggestDifficulty::from_target_params(&[json!(target)]), Ok(SuggestDifficulty(one)));
         }
-        let target = Target::from_difficulty(Difficulty::ONE).to_string();
-        assert_eq!(SuggestDifficulty::from_target_params(&[json!(target)]), Ok(SuggestDifficulty(Difficulty::ONE)));
-        assert!(SuggestDifficulty::from_params(&[json!(0)]).is_err());
     }
 }

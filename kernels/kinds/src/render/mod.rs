@@ -1,24 +1,35 @@
 //! Kind `render`: a path tracer over glTF scenes, cut into blocks of pixels.
+//!
+//! The pool turns a sponsor's [`spec`] and file into a [`model`] ([`import`], [`environment`]), and the model into one flat
+//! [`Scene`] ([`build`]) that every device reads. [`render_element`] defines what an element of the [`grid`] is;
+//! [`assemble`] puts elements together, and [`picture`] writes the file.
 
-pub mod model;
-
+pub mod assemble;
 mod build;
 mod bvh;
+pub mod denoise;
+pub mod environment;
 mod fast;
+pub mod grid;
+mod guard;
+pub mod import;
 mod layout;
 mod light;
 mod math;
+pub mod model;
+pub mod picture;
 mod reference;
 mod rng;
+pub mod samples;
 mod scatter;
 mod scene;
 mod settings;
+pub mod spec;
 mod srgb;
 mod surface;
 mod texture;
+pub mod tone;
 mod trace;
-
-pub mod samples;
 
 pub use build::{BuildError, build};
 pub use reference::{render_element, render_element_counting, render_pixel};

@@ -5,10 +5,14 @@
 #[cfg(target_arch = "x86_64")]
 mod eight;
 mod four;
+#[cfg(target_arch = "x86_64")]
+mod sse2;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use eight::Eight;
 pub(super) use four::Four;
+#[cfg(target_arch = "x86_64")]
+pub(super) use sse2::FourSse2;
 
 use super::sha256d::reference::K;
 

@@ -3,8 +3,7 @@
 
 use std::arch::x86_64::{
     __m128i, __m256i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128, _mm256_add_epi32,
-    _mm256_castsi256_si128, _mm256_extract_epi32, _mm256_extracti128_si256, _mm256_or_si256, _mm256_set_m128i,
-    _mm256_shuffle_epi32, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_xor_si256,
+    _mm256_castsi256_si128, _mm256_extract_epi32, _mm256_extracti128_si256, _mm256_set_m128i, _mm256_xor_si256,
 };
 
 use super::romix::{Block, Row};
@@ -63,24 +62,24 @@ impl Row for Two {
         Self(unsafe { _mm256_xor_si256(self.0, other.0) })
     }
     #[inline(always)]
-    fn rotate_left<const LEFT: i32, const RIGHT: i32>(self) -> Self {
+    fn xor_rotated<const LEFT: i32, const RIGHT: i32>(self, other: Self) -> Self {
         // SAFETY: see above.
-        Self(unsafe { _mm256_or_si256(_mm256_slli_epi32::<LEFT>(self.0), _mm256_srli_epi32::<RIGHT>(self.0)) })
+        Self(unsafe { xor_rotated::<LEFT, RIGHT>(self.0, other.0) })
     }
     #[inline(always)]
     fn turn_1(self) -> Self {
         // SAFETY: see above.
-        Self(unsafe { _mm256_shuffle_epi32::<0b00_11_10_01>(self.0) })
+        Self(unsafe { turned::<0b00_11_10_01>(self.0) })
     }
     #[inline(always)]
     fn turn_2(self) -> Self {
         // SAFETY: see above.
-        Self(unsafe { _mm256_shuffle_epi32::<0b01_00_11_10>(self.0) })
+        Self(unsafe { turned::<0b01_00_11_10>(self.0) })
     }
     #[inline(always)]
     fn turn_3(self) -> Self {
         // SAFETY: see above.
-        Self(unsafe { _mm256_shuffle_epi32::<0b10_01_00_11>(self.0) })
+        Self(unsafe { turned::<0b10_01_00_11>(self.0) })
     }
     #[inline(always)]
     fn first_lane(self, hash: usize) -> u32 {
@@ -98,4 +97,49 @@ impl Row for Two {
             _mm_prefetch::<_MM_HINT_T0>(line.add(64));
         }
     }
+}
+
+/// `x` xored with `other` rotated left. Compilers make one rotation of the two shifts and xor that; one after the other, the
+/// second shift may wait a cycle for its port without holding anything up.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn xor_rotated<const LEFT: i32, const RIGHT: i32>(x: __m256i, other: __m256i) -> __m256i {
+    let xored;
+    // SAFETY: these instructions touch nothing but their registers, and the CPU has AVX2.
+    unsafe {
+        std::arch::asm!(
+            "vpslld {left}, {other}, {by_left}",
+            "vpsrld {right}, {other}, {by_right}",
+            "vpxor {xored}, {x}, {left}",
+            "vpxor {xored}, {xored}, {right}",
+            x = in(ymm_reg) x,
+            other = in(ymm_reg) other,
+            left = out(ymm_reg) _,
+            right = out(ymm_reg) _,
+            xored = lateout(ymm_reg) xored,
+            by_left = const LEFT,
+            by_right = const RIGHT,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    xored
+}
+
+/// `x` with each hash's lanes in another order. Compilers take a shuffle of floats for some of these, whose result comes a
+/// cycle late to an addition of integers.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn turned<const ORDER: i32>(x: __m256i) -> __m256i {
+    let turned;
+    // SAFETY: the instruction touches nothing but its registers, and the CPU has AVX2.
+    unsafe {
+        std::arch::asm!(
+            "vpshufd {turned}, {x}, {order}",
+            x = in(ymm_reg) x,
+            turned = lateout(ymm_reg) turned,
+            order = const ORDER,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    turned
 }

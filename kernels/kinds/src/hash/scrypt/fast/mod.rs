@@ -13,7 +13,7 @@ mod sse2;
 
 use std::fmt;
 
-use self::romix::{Block, Row};
+use self::romix::{Block, Row, Table};
 use super::Prepared;
 use super::reference::{BLOCK_WORDS, N};
 use crate::hash::lanes::{Lanes, nonce_words};
@@ -103,8 +103,8 @@ fn walk<L: Lanes, R: Row, const REGISTERS: usize, const HASHES: usize>(
 ) {
     const GROUPS: usize = 2;
     const { assert!((GROUPS * HASHES).is_multiple_of(L::COUNT)) };
-    let mut table = vec![[Block::ZERO; HASHES]; N];
-    let table: &mut [_; N] = table.as_mut_slice().try_into().expect("made with N entries");
+    let mut table = vec![[Block::ZERO; HASHES]; N + 1];
+    let table: &mut Table<HASHES> = table.as_mut_slice().try_into().expect("made with N + 1 entries");
     let mut blocks = [[Block::ZERO; HASHES]; GROUPS];
     let mut keys = Vec::with_capacity(GROUPS * HASHES / L::COUNT);
     for piece in nonces.pieces((GROUPS * HASHES) as u64) {
@@ -118,7 +118,7 @@ fn walk<L: Lanes, R: Row, const REGISTERS: usize, const HASHES: usize>(
                     *block.word_mut(index) = word.lane(lane);
                 }
             }
-            first = first.wrapping_add(u32::try_from(L::COUNT).expect("few lanes"));
+            first = first.wrapping_add(u32::try_from(L::COUNT).expect("no word has 2^32 lanes"));
         }
         let needed = piece.count().div_ceil(HASHES as u64);
         for (_, blocks) in (0..needed).zip(&mut blocks) {

@@ -42,8 +42,8 @@ impl Row for One {
         self.zip(other, |x, y| x ^ y)
     }
     #[inline(always)]
-    fn rotate_left<const LEFT: i32, const RIGHT: i32>(self) -> Self {
-        self.zip(self, |x, _| (x << LEFT) | (x >> RIGHT))
+    fn xor_rotated<const LEFT: i32, const RIGHT: i32>(self, other: Self) -> Self {
+        self.zip(other, |x, y| x ^ (y << LEFT | y >> RIGHT))
     }
     #[inline(always)]
     fn turn_1(self) -> Self {

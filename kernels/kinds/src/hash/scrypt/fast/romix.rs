@@ -52,8 +52,8 @@ pub(super) trait Row: Copy {
     fn store<'a>(self, rows: impl Iterator<Item = &'a mut [u32; 4]>);
     fn add(self, other: Self) -> Self;
     fn xor(self, other: Self) -> Self;
-    /// `RIGHT` is 32 less `LEFT`: Rust cannot compute it in a const argument yet.
-    fn rotate_left<const LEFT: i32, const RIGHT: i32>(self) -> Self;
+    /// `self` xored with `other` rotated left. `RIGHT` is 32 less `LEFT`: Rust cannot compute it in a const argument yet.
+    fn xor_rotated<const LEFT: i32, const RIGHT: i32>(self, other: Self) -> Self;
     /// Lanes 1, 2, 3, 0.
     fn turn_1(self) -> Self;
     /// Lanes 2, 3, 0, 1.
@@ -69,12 +69,15 @@ pub(super) trait Row: Copy {
 /// `REGISTERS` interleaved blocks.
 type Interleaved<R, const REGISTERS: usize> = [[R; ROWS]; REGISTERS];
 
+/// ROMix's table for the hashes that are mixed at once, with one entry more than anyone looks up.
+pub(super) type Table<const HASHES: usize> = [[Block; HASHES]; N + 1];
+
 /// Mixes the blocks of `HASHES` hashes in two groups that take turns: while one is mixed, the blocks that the other picked
 /// come from memory.
 #[inline(always)]
 pub(super) fn mix<R: Row, const REGISTERS: usize, const HASHES: usize>(
     blocks: &mut [Block; HASHES],
-    table: &mut [[Block; HASHES]; N],
+    table: &mut Table<HASHES>,
 ) {
     const GROUPS: usize = 2;
     const { assert!(HASHES == GROUPS * REGISTERS * R::HASHES) };
@@ -85,33 +88,32 @@ pub(super) fn mix<R: Row, const REGISTERS: usize, const HASHES: usize>(
             std::array::from_fn(|row| R::load(|hash| &blocks[first + hash].0[row]))
         })
     });
-    for entry in table.iter_mut() {
+    table[0] = *blocks;
+    for entry in &mut table[1..] {
         for (group, state) in groups.iter_mut().enumerate() {
-            for (register, rows) in state.iter().enumerate() {
+            block_mix(state, |register, row, value: R| {
                 let first = hash_of(group, register);
-                for (row, value) in rows.iter().enumerate() {
-                    value.store(entry[first..first + R::HASHES].iter_mut().map(|block| &mut block.0[row]));
-                }
-            }
-            block_mix(state);
+                value.store(entry[first..first + R::HASHES].iter_mut().map(|block| &mut block.0[row]));
+            });
         }
+    }
+    let mut picked = [0; HASHES];
+    for (group, state) in groups.iter().enumerate() {
+        pick(state, &mut picked[hash_of(group, 0)..hash_of(group + 1, 0)]);
     }
     for _ in 0..N {
         for (group, state) in groups.iter_mut().enumerate() {
             for (register, rows) in state.iter_mut().enumerate() {
                 let first = hash_of(group, register);
-                let index = rows[4];
                 for (row, value) in rows.iter_mut().enumerate() {
-                    let picked = R::load(|hash| &table[index.first_lane(hash) as usize % N][first + hash].0[row]);
-                    *value = value.xor(picked);
+                    *value = value.xor(R::load(|hash| &table[picked[first + hash]][first + hash].0[row]));
                 }
             }
-            block_mix(state);
-            for (register, rows) in state.iter().enumerate() {
-                let first = hash_of(group, register);
-                for hash in 0..R::HASHES {
-                    R::prefetch(&table[rows[4].first_lane(hash) as usize % N][first + hash]);
-                }
+            block_mix(state, |_, _, _| {});
+            let hashes = hash_of(group, 0)..hash_of(group + 1, 0);
+            pick(state, &mut picked[hashes.clone()]);
+            for hash in hashes {
+                R::prefetch(&table[picked[hash]][hash]);
             }
         }
     }
@@ -125,17 +127,31 @@ pub(super) fn mix<R: Row, const REGISTERS: usize, const HASHES: usize>(
     }
 }
 
-/// BlockMix of every block.
+/// The entries that the blocks pick.
 #[inline(always)]
-fn block_mix<R: Row, const REGISTERS: usize>(state: &mut Interleaved<R, REGISTERS>) {
-    salsa20_8::<R, REGISTERS, 0, 4>(state);
-    salsa20_8::<R, REGISTERS, 4, 0>(state);
+fn pick<R: Row, const REGISTERS: usize>(state: &Interleaved<R, REGISTERS>, picked: &mut [usize]) {
+    for (rows, picked) in state.iter().zip(picked.chunks_exact_mut(R::HASHES)) {
+        for (hash, picked) in picked.iter_mut().enumerate() {
+            *picked = rows[ROWS / 2].first_lane(hash) as usize % N;
+        }
+    }
+}
+
+/// BlockMix of every block. `on_row` gets each register's rows as they come to be: the register's number, the row's, the row.
+#[inline(always)]
+fn block_mix<R: Row, const REGISTERS: usize>(
+    state: &mut Interleaved<R, REGISTERS>,
+    mut on_row: impl FnMut(usize, usize, R),
+) {
+    salsa20_8::<R, REGISTERS, 0, 4>(state, &mut on_row);
+    salsa20_8::<R, REGISTERS, 4, 0>(state, &mut on_row);
 }
 
 /// The half of each block that begins at row `AT` becomes Salsa20/8 of itself xored with the half at `OTHER`.
 #[inline(always)]
 fn salsa20_8<R: Row, const REGISTERS: usize, const AT: usize, const OTHER: usize>(
     state: &mut Interleaved<R, REGISTERS>,
+    on_row: &mut impl FnMut(usize, usize, R),
 ) {
     let mut x = [[state[0][0]; 4]; REGISTERS];
     for (x, rows) in x.iter_mut().zip(state.iter_mut()) {
@@ -144,19 +160,22 @@ fn salsa20_8<R: Row, const REGISTERS: usize, const AT: usize, const OTHER: usize
             x[row] = rows[AT + row];
         }
     }
+    // Going from columns to rows and back is the same turn of b, c and d. Those of c, which the first step does not read,
+    // wait until after it, so that the CPU's few shuffling ports serve b and d first.
+    for x in &mut x {
+        x[2] = x[2].turn_2();
+    }
     for _ in 0..4 {
         quarter_rounds(&mut x);
-        for x in &mut x {
-            *x = [x[0], x[3].turn_1(), x[2].turn_2(), x[1].turn_3()];
-        }
         quarter_rounds(&mut x);
-        for x in &mut x {
-            *x = [x[0], x[3].turn_1(), x[2].turn_2(), x[1].turn_3()];
-        }
     }
-    for (x, rows) in x.iter().zip(state.iter_mut()) {
+    for x in &mut x {
+        x[2] = x[2].turn_2();
+    }
+    for (register, (x, rows)) in x.iter().zip(state.iter_mut()).enumerate() {
         for row in 0..4 {
             rows[AT + row] = rows[AT + row].add(x[row]);
+            on_row(register, AT + row, rows[AT + row]);
         }
     }
 }
@@ -164,15 +183,21 @@ fn salsa20_8<R: Row, const REGISTERS: usize, const AT: usize, const OTHER: usize
 #[inline(always)]
 fn quarter_rounds<R: Row, const REGISTERS: usize>(x: &mut [[R; 4]; REGISTERS]) {
     for x in x.iter_mut() {
-        x[1] = x[1].xor(x[0].add(x[3]).rotate_left::<7, 25>());
+        x[1] = x[1].xor_rotated::<7, 25>(x[0].add(x[3]));
     }
     for x in x.iter_mut() {
-        x[2] = x[2].xor(x[1].add(x[0]).rotate_left::<9, 23>());
+        x[2] = x[2].turn_2();
     }
     for x in x.iter_mut() {
-        x[3] = x[3].xor(x[2].add(x[1]).rotate_left::<13, 19>());
+        x[2] = x[2].xor_rotated::<9, 23>(x[1].add(x[0]));
     }
     for x in x.iter_mut() {
-        x[0] = x[0].xor(x[3].add(x[2]).rotate_left::<18, 14>());
+        x[3] = x[3].xor_rotated::<13, 19>(x[2].add(x[1]));
+    }
+    for x in x.iter_mut() {
+        x[0] = x[0].xor_rotated::<18, 14>(x[3].add(x[2]));
+    }
+    for x in x.iter_mut() {
+        (x[1], x[3]) = (x[3].turn_1(), x[1].turn_3());
     }
 }

@@ -2,8 +2,8 @@
 #![allow(unsafe_code)] // CPU intrinsics
 
 use std::arch::x86_64::{
-    __m128i, _MM_HINT_T0, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_or_si128, _mm_prefetch,
-    _mm_shuffle_epi32, _mm_slli_epi32, _mm_srli_epi32, _mm_storeu_si128, _mm_xor_si128,
+    __m128i, _MM_HINT_T0, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_prefetch, _mm_shuffle_epi32,
+    _mm_slli_epi32, _mm_srli_epi32, _mm_storeu_si128, _mm_xor_si128,
 };
 
 use super::romix::{Block, Row};
@@ -47,9 +47,12 @@ impl Row for One {
         Self(unsafe { _mm_xor_si128(self.0, other.0) })
     }
     #[inline(always)]
-    fn rotate_left<const LEFT: i32, const RIGHT: i32>(self) -> Self {
+    fn xor_rotated<const LEFT: i32, const RIGHT: i32>(self, other: Self) -> Self {
         // SAFETY: see above.
-        Self(unsafe { _mm_or_si128(_mm_slli_epi32::<LEFT>(self.0), _mm_srli_epi32::<RIGHT>(self.0)) })
+        Self(unsafe {
+            let half = _mm_xor_si128(self.0, _mm_slli_epi32::<LEFT>(other.0));
+            _mm_xor_si128(half, _mm_srli_epi32::<RIGHT>(other.0))
+        })
     }
     #[inline(always)]
     fn turn_1(self) -> Self {

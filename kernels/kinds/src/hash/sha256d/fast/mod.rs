@@ -8,6 +8,8 @@ mod avx2;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
+#[cfg(target_arch = "x86_64")]
+mod sse2;
 mod unrolled;
 
 use std::fmt;
@@ -22,6 +24,8 @@ pub enum Path {
     ShaNi,
     /// AVX2, eight nonces side by side.
     Avx2,
+    /// SSE2, four nonces side by side.
+    Sse2,
     /// Plain Rust.
     Portable,
 }
@@ -30,14 +34,14 @@ impl Path {
     /// The paths that this CPU can take, fastest first. The last one can be taken everywhere.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        let every = [Self::ShaNi, Self::Avx2, Self::Portable];
+        let every = [Self::ShaNi, Self::Avx2, Self::Sse2, Self::Portable];
         every.into_iter().filter(|path| path.is_available()).collect()
     }
 
     /// The fastest path that this CPU can take.
     #[must_use]
     pub fn best() -> Self {
-        let mut every = [Self::ShaNi, Self::Avx2].into_iter();
+        let mut every = [Self::ShaNi, Self::Avx2, Self::Sse2].into_iter();
         every.find(|path| path.is_available()).unwrap_or(Self::Portable)
     }
 
@@ -49,8 +53,10 @@ impl Path {
             Self::ShaNi => sha_ni::is_available(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Sse2 => true,
             #[cfg(not(target_arch = "x86_64"))]
-            Self::ShaNi | Self::Avx2 => false,
+            Self::ShaNi | Self::Avx2 | Self::Sse2 => false,
             Self::Portable => true,
         }
     }
@@ -72,8 +78,10 @@ impl Path {
             Self::ShaNi => sha_ni::candidates(&prepared, nonces, &mut on_candidate),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::candidates(&prepared, nonces, &mut on_candidate),
+            #[cfg(target_arch = "x86_64")]
+            Self::Sse2 => sse2::candidates(&prepared, nonces, &mut on_candidate),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::ShaNi | Self::Avx2 => unreachable!("not available, as asserted above"),
+            Self::ShaNi | Self::Avx2 | Self::Sse2 => unreachable!("not available, as asserted above"),
             Self::Portable => portable::candidates(&prepared, nonces, &mut on_candidate),
         }
     }
@@ -84,6 +92,7 @@ impl fmt::Display for Path {
         f.pad(match self {
             Self::ShaNi => "sha-ni",
             Self::Avx2 => "avx2",
+            Self::Sse2 => "sse2",
             Self::Portable => "portable",
         })
     }
