@@ -73,6 +73,7 @@ fn unsafe_code_has_its_addresses() {
     let allowed = [
         "kernels/kinds/src/hash/sha256d/fast/",
         "kernels/kinds/src/hash/scrypt/fast/",
+        "kernels/kinds/src/render/fast.rs",
         "kernels/kinds/src/hash/lanes/",
         "kernels/src/opencl",
         "kernels/src/cuda",

@@ -9,6 +9,7 @@ mod build;
 mod bvh;
 pub mod denoise;
 pub mod environment;
+mod fast;
 pub mod grid;
 mod guard;
 pub mod import;

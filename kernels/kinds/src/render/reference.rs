@@ -7,6 +7,9 @@
 
 #![expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN has to go the way of what is not so")]
 
+use std::ops::Range;
+
+use super::fast;
 use super::layout::{NONE, header};
 use super::light::{self, Lit};
 use super::math::{V3, dot, float, sin_cos, smaller, v3};
@@ -50,12 +53,7 @@ pub fn render_element(scene: &Scene, settings: &Settings, element: u32) -> Vec<f
 /// If there is no such element.
 #[must_use]
 pub fn render_element_counting(scene: &Scene, settings: &Settings, element: u32) -> (Vec<f32>, Cost) {
-    let mut cost = Cost::default();
-    let mut numbers = Vec::with_capacity(settings.element_numbers());
-    for pixel in 0..BLOCK_PIXELS {
-        numbers.extend(pixel_sums(scene, settings, &settings.element(element), pixel, &mut cost));
-    }
-    (numbers, cost)
+    fast::pixels(scene, settings, element, 0..BLOCK_PIXELS)
 }
 
 /// The numbers of one pixel of an element, which is the `pixel`th of its block, row by row.
@@ -65,9 +63,22 @@ pub fn render_element_counting(scene: &Scene, settings: &Settings, element: u32)
 #[must_use]
 pub fn render_pixel(scene: &Scene, settings: &Settings, element: u32, pixel: u32) -> Vec<f32> {
     assert!(pixel < BLOCK_PIXELS, "pixel {pixel} of a block");
-    pixel_sums(scene, settings, &settings.element(element), pixel, &mut Cost::default())
+    fast::pixels(scene, settings, element, pixel..pixel + 1).0
 }
 
+/// The numbers of some pixels of an element, and what work they took.
+#[inline(always)]
+pub(super) fn pixels(scene: &Scene, settings: &Settings, element: u32, pixels: Range<u32>) -> (Vec<f32>, Cost) {
+    let element = settings.element(element);
+    let mut cost = Cost::default();
+    let mut numbers = Vec::with_capacity(settings.element_numbers());
+    for pixel in pixels {
+        numbers.extend(pixel_sums(scene, settings, &element, pixel, &mut cost));
+    }
+    (numbers, cost)
+}
+
+#[inline(always)]
 fn pixel_sums(scene: &Scene, settings: &Settings, element: &Element, pixel: u32, cost: &mut Cost) -> Vec<f32> {
     let [width, height] = settings.size();
     let (x, y) = (element.origin[0] + pixel % BLOCK, element.origin[1] + pixel / BLOCK);
@@ -99,6 +110,7 @@ fn pixel_sums(scene: &Scene, settings: &Settings, element: &Element, pixel: u32,
 }
 
 /// The vector, or zero if one of its numbers is infinite or none at all.
+#[inline(always)]
 fn finite(v: V3) -> V3 {
     let fits = v.x.abs() <= f32::MAX && v.y.abs() <= f32::MAX && v.z.abs() <= f32::MAX;
     if fits { v } else { V3::ZERO }

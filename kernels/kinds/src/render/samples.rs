@@ -44,7 +44,8 @@ fn cuboid(model: &mut Model, middle: V3, x: V3, y: V3, z: V3, material: u32) {
     }
 }
 
-/// The Cornell box as the renderer Mitsuba 3 has it: 34 triangles, matt, with one light below the ceiling.
+/// The Cornell box as the renderer Mitsuba 3 has it: 36 triangles, matt, with one light below the ceiling,
+/// whose back is black.
 #[must_use]
 pub fn cornell_box() -> Model {
     let mut model = Model {
@@ -75,7 +76,10 @@ pub fn cornell_box() -> Model {
     cuboid(&mut model, v3(0.335, -0.7, 0.38), x, y, z, 0);
     let (x, y, z) = (v3(0.284_91, 0.0, -0.093_949_1), v3(0.0, 0.61, 0.0), v3(0.093_949_1, 0.0, 0.284_91));
     cuboid(&mut model, v3(-0.33, -0.4, -0.28), x, y, z, 0);
-    quad(&mut model, v3(-0.23, 0.99, -0.18), v3(0.46, 0.0, 0.0), v3(0.0, 0.0, 0.38), 3);
+    let (corner, x, z) = (v3(-0.23, 0.99, -0.18), v3(0.46, 0.0, 0.0), v3(0.0, 0.0, 0.38));
+    quad(&mut model, corner, x, z, 3);
+    model.materials.push(matt([0.0; 3]));
+    quad(&mut model, corner, z, x, 4);
     model
 }
 
@@ -182,7 +186,7 @@ pub fn every_feature() -> Model {
         Material { unlit: true, ..matt([0.1, 0.8, 0.4]) },
         glossy(0.0, 1.0, [0.9, 0.9, 0.9, 1.0]),
     ];
-    let first = 4;
+    let first = 5;
     model.materials.extend(materials);
     ball(&mut model, v3(-0.6, -0.7, -0.4), 0.3, 8, first);
     ball(&mut model, v3(0.1, -0.75, -0.5), 0.25, 8, first + 1);
