@@ -72,9 +72,12 @@ impl DeviceWorker {
     }
 
     fn work(&mut self) -> Result<(), String> {
+        // Who must not work yet does not show either that it could.
+        self.gauge.set_state(DeviceState::Idle);
         if self.gate.pass(Duration::ZERO).is_err() {
             return Ok(());
         }
+        self.gauge.set_state(DeviceState::Testing);
         self_test(self.device.as_mut(), self.algorithm).map_err(|error| error.to_string())?;
         if self.send(Found::Ready(self.number)).is_err() {
             return Ok(());

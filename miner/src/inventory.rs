@@ -20,9 +20,18 @@ pub struct Listed {
     self_test: Vec<TestResult>,
 }
 
+/// How a device did with one kind: it passed if it passed with every algorithm.
 #[derive(Debug, Serialize)]
 struct TestResult {
     kind: &'static str,
+    passed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    algorithms: Vec<AlgorithmResult>,
+}
+
+#[derive(Debug, Serialize)]
+struct AlgorithmResult {
     algorithm: &'static str,
     passed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,13 +75,17 @@ impl Inventory {
 
 /// `hash ok (sha256d, scrypt)`, and what failed after it.
 fn shown(tests: &[TestResult]) -> String {
-    let passed: Vec<&str> = tests.iter().filter(|test| test.passed).map(|test| test.algorithm).collect();
-    let passed = (!passed.is_empty()).then(|| format!("{} ok ({})", Kind::Hash, passed.join(", ")));
-    let failed = tests.iter().filter_map(|test| {
-        let reason = test.reason.as_ref()?;
-        Some(format!("{} FAILED ({}): {reason}", test.kind, test.algorithm))
-    });
-    passed.into_iter().chain(failed).collect::<Vec<_>>().join(", ")
+    let of_kind = |test: &TestResult| {
+        let passed = test.algorithms.iter().filter(|result| result.passed).map(|result| result.algorithm);
+        let passed: Vec<&str> = passed.collect();
+        let passed = (!passed.is_empty()).then(|| format!("{} ok ({})", test.kind, passed.join(", ")));
+        let failed = test.algorithms.iter().filter_map(|result| {
+            let reason = result.reason.as_ref()?;
+            Some(format!("{} FAILED ({}): {reason}", test.kind, result.algorithm))
+        });
+        passed.into_iter().chain(failed).collect::<Vec<_>>()
+    };
+    tests.iter().flat_map(of_kind).collect::<Vec<_>>().join(", ")
 }
 
 fn list(candidate: Candidate) -> Listed {
@@ -83,9 +96,11 @@ fn list(candidate: Candidate) -> Listed {
             Ok(device) => self_test(device.as_mut(), algorithm).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        let (kind, algorithm) = (Kind::Hash.name(), algorithm.name());
-        TestResult { kind, algorithm, passed: tested.is_ok(), reason: tested.err() }
+        AlgorithmResult { algorithm: algorithm.name(), passed: tested.is_ok(), reason: tested.err() }
     };
-    let self_test = Algorithm::ALL.iter().map(|algorithm| test(*algorithm)).collect();
-    Listed { id: info.id(), info, self_test }
+    let algorithms: Vec<_> = Algorithm::ALL.iter().map(|algorithm| test(*algorithm)).collect();
+    let reason =
+        algorithms.iter().find_map(|result| Some(format!("{}: {}", result.algorithm, result.reason.as_ref()?)));
+    let hash = TestResult { kind: Kind::Hash.name(), passed: reason.is_none(), reason, algorithms };
+    Listed { id: info.id(), info, self_test: vec![hash] }
 }

@@ -41,7 +41,10 @@ fn devices_and_rates_come_as_json() {
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let devices = listed["devices"].as_array().unwrap();
     let cpu = devices.iter().find(|device| device["id"] == "cpu:0").expect("the CPU backend is always there");
-    assert_eq!(cpu["self_test"], serde_json::json!([{"kind": "hash", "passed": true}]));
+    let passed = |algorithm: &str| serde_json::json!({"algorithm": algorithm, "passed": true});
+    let algorithms = [passed("sha256d"), passed("scrypt")];
+    let expected = serde_json::json!([{"kind": "hash", "passed": true, "algorithms": algorithms}]);
+    assert_eq!(cpu["self_test"], expected);
 
     let rows = output("bench --device cpu --kind hash --seconds 1 --json");
     let rows: serde_json::Value = serde_json::from_slice(&rows.stdout).unwrap();
