@@ -31,6 +31,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Measure how fast devices are
     Bench(BenchArgs),
+    /// Render a picture of a glTF scene on a device of this machine, without a pool
+    Render(RenderArgs),
 }
 
 /// How to mine.
@@ -101,6 +103,41 @@ const IDLE_SECONDS_MAX: u64 = 86_400;
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "taken is IP:PORT, as in 127.0.0.1:4068 or [::1]:4068; port 0 means any")
+}
+
+/// What to render.
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// The scene: binary glTF 2.0 (.glb)
+    #[arg(value_name = "SCENE.glb")]
+    pub scene: PathBuf,
+    /// The picture to write: PNG, or OpenEXR where the name ends in .exr
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Columns
+    #[arg(long, default_value_t = 640)]
+    pub width: u32,
+    /// Rows
+    #[arg(long, default_value_t = 480)]
+    pub height: u32,
+    /// Samples of each pixel
+    #[arg(long, default_value_t = 64)]
+    pub samples: u32,
+    /// Most surfaces that a path meets
+    #[arg(long, default_value_t = 8)]
+    pub max_depth: u32,
+    /// Another seed gives other noise
+    #[arg(long, default_value_t = 0)]
+    pub seed: u32,
+    /// What surrounds the scene: an equirectangular picture, OpenEXR or Radiance HDR
+    #[arg(long, value_name = "FILE")]
+    pub environment: Option<PathBuf>,
+    /// Smooth the noise away
+    #[arg(long)]
+    pub denoise: bool,
+    /// On which device: cpu, opencl, or one as in opencl:0 [default: the first OpenCL device, else the CPU]
+    #[arg(long, value_name = "SEL")]
+    pub device: Option<Selector>,
 }
 
 /// How to list devices.

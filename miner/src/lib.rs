@@ -26,6 +26,7 @@ pub mod nvidia;
 pub mod per_device;
 pub mod pools;
 pub mod rate;
+pub mod render;
 pub mod rig;
 pub mod run;
 pub mod screen;

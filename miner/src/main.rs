@@ -22,6 +22,7 @@ use lode_miner::health::SystemSensors;
 use lode_miner::inventory::Inventory;
 use lode_miner::log;
 use lode_miner::nvidia::Nvidia;
+use lode_miner::render::render;
 use lode_miner::run::{Options, run};
 use lode_miner::screen::View;
 use lode_miner::work::device_algorithm;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Devices(args)) => devices(&args),
         Some(Command::Bench(args)) => measure(&args),
+        Some(Command::Render(args)) => log_warnings().and_then(|()| say(&render(&args)?)),
         None => mine(cli.mine),
     };
     match outcome {

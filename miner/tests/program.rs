@@ -71,3 +71,46 @@ fn the_first_signal_ends_it_with_a_summary() {
         drop(connection);
     }
 }
+
+/// A binary glTF file with one triangle that fills the middle of what its framing camera sees.
+fn triangle() -> Vec<u8> {
+    let corners: [[f32; 3]; 3] = [[-1.0, -1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 1.0, 0.0]];
+    let data: Vec<u8> = corners.as_flattened().iter().flat_map(|number| number.to_le_bytes()).collect();
+    let mut json = serde_json::json!({
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3",
+                       "min": [-1, -1, 0], "max": [1, 1, 0]}],
+        "bufferViews": [{"buffer": 0, "byteLength": data.len()}], "buffers": [{"byteLength": data.len()}],
+    })
+    .to_string();
+    json.push_str(&" ".repeat(json.len().next_multiple_of(4) - json.len()));
+    let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+    let chunk = |kind: &[u8; 4], bytes: &[u8]| [&word(bytes.len())[..], kind, bytes].concat();
+    let chunks = [chunk(b"JSON", json.as_bytes()), chunk(b"BIN\0", &data)].concat();
+    [&b"glTF"[..], &word(2), &word(12 + chunks.len()), &chunks].concat()
+}
+
+#[test]
+fn a_scene_is_rendered_the_same_on_every_device() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = directory.path().join("triangle.glb");
+    std::fs::write(&scene, triangle()).unwrap();
+    let picture = |device: &str| {
+        let out = directory.path().join(format!("{device}.exr"));
+        let sizes = "--width 40 --height 24 --samples 3 --denoise";
+        let arguments = format!("render {} -o {} {sizes} --device {device}", scene.display(), out.display());
+        let output = output(&arguments);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code() == Some(0)).then(|| std::fs::read(out).unwrap()).ok_or(words)
+    };
+    let cpu = picture("cpu").unwrap();
+    match picture("opencl") {
+        Ok(opencl) => assert!(opencl == cpu, "the pictures differ"),
+        Err(words) => println!("SKIPPED opencl: {words}"),
+    }
+    assert!(picture("cuda").unwrap_err().contains("--device: cuda cannot render"));
+    std::fs::write(&scene, "no scene").unwrap();
+    let words = picture("cpu").unwrap_err();
+    assert!(words.contains("triangle.glb") && words.contains("glTF"), "{words}");
+}

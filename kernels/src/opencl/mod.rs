@@ -17,6 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ocl::core::{self, DeviceId, DeviceInfo as Ask, DeviceInfoResult as Answer, PlatformId, PlatformInfo};
 
 pub use self::device::OpenCl;
+pub use self::render::Renderer;
 use self::traits::Traits;
 use crate::backend::{Backend, DeviceError, DeviceInfo, OpenOptions};
 use crate::search::Unsound;
