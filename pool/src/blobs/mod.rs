@@ -11,9 +11,10 @@
 //! removes, but no blob that is nobody's. The same content of two sponsors is one file; each is
 //! charged for it in full, so that neither learns of the other.
 //!
-//! Everything here is plain blocking I/O.
+//! Everything here is plain blocking I/O; [`port`] calls it from threads that may block.
 
 mod index;
+pub mod port;
 mod reading;
 mod store;
 pub mod tree;
