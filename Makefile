@@ -31,6 +31,7 @@ ptx:
 
 soak: build
 	LODE_KILLS=50 $(CARGO) test --release -p lode-tests --test e2e crash -- --nocapture
+	LODE_BLOB_KILLS=100 $(CARGO) test --release -p lode-tests --test e2e blobs -- --nocapture
 
 bench: build
 	target/release/lode-miner bench --kind hash

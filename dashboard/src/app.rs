@@ -18,6 +18,7 @@ pub(crate) struct App<P> {
     pub(crate) front: FrontCache,
     live: Arc<Semaphore>,
     events: Arc<Semaphore>,
+    blobs: Arc<Semaphore>,
 }
 
 /// How handlers hold it.
@@ -30,7 +31,8 @@ impl<P> App<P> {
     pub(crate) fn new(port: Arc<P>, options: HttpOptions, stop: CancellationToken) -> Shared<P> {
         let live = Arc::new(Semaphore::new(options.live_streams_max));
         let events = Arc::new(Semaphore::new(options.event_streams_max));
-        Arc::new(App { port, options, stop, front: FrontCache::default(), live, events })
+        let blobs = Arc::new(Semaphore::new(options.blob_streams_max));
+        Arc::new(App { port, options, stop, front: FrontCache::default(), live, events, blobs })
     }
 
     /// A place for a page's live stream.
@@ -41,6 +43,11 @@ impl<P> App<P> {
     /// A place for a sponsor's event stream; apart, so that visitors cannot take these.
     pub(crate) fn event_place(&self) -> Result<Place, Fault> {
         place(&self.events, "event streams", self.options.event_streams_max)
+    }
+
+    /// A place for a blob on its way out.
+    pub(crate) fn blob_place(&self) -> Result<Place, Fault> {
+        place(&self.blobs, "downloads", self.options.blob_streams_max)
     }
 }
 

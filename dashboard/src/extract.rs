@@ -122,7 +122,8 @@ async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>, Fault> {
     Ok(found)
 }
 
-async fn skip(frames: &mut axum::body::BodyDataStream) {
+/// Reads on for a while from a client that is refused, so that it gets to read why.
+pub(crate) async fn skip(frames: &mut axum::body::BodyDataStream) {
     let mut skipped = 0;
     while let Some(Ok(frame)) = frames.next().await
         && skipped < OVERRUN_BYTES_MAX

@@ -47,9 +47,9 @@ const HEADER_LINES_MAX: usize = 64;
 pub struct HttpOptions {
     /// A proxy in front does TLS: keys are then taken from any peer, else from loopback only.
     pub trust_proxy_tls: bool,
-    /// Most bytes of a request's body.
+    /// Most bytes of a request's body; blobs have bounds of their own.
     pub body_bytes_max: usize,
-    /// Time in which a body must arrive.
+    /// Time in which a body must arrive; of a blob, each [`BLOB_PACE_BYTES`](crate::BLOB_PACE_BYTES).
     pub body_timeout: Duration,
     /// Most bytes of a request's line and headers.
     pub header_bytes_max: usize,
@@ -65,6 +65,8 @@ pub struct HttpOptions {
     pub live_streams_max: usize,
     /// Most event streams of sponsors at a time.
     pub event_streams_max: usize,
+    /// Most blobs on their way out at a time.
+    pub blob_streams_max: usize,
     /// Shortest time between two messages of a stream.
     pub stream_interval: Duration,
     /// Time that requests in flight have to finish at shutdown.
@@ -86,6 +88,7 @@ impl Default for HttpOptions {
             write_timeout: Duration::from_secs(20),
             live_streams_max: 512,
             event_streams_max: 128,
+            blob_streams_max: 128,
             stream_interval: Duration::from_secs(1),
             drain: Duration::from_secs(5),
             metrics: None,

@@ -22,6 +22,8 @@ mod pace;
 mod pages;
 pub mod port;
 mod problem;
+mod range;
 
+pub use api::BLOB_PACE_BYTES;
 pub use http::{HttpOptions, serve};
 pub use port::Port;

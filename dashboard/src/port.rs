@@ -1,10 +1,13 @@
 //! The port: what the HTTP face asks of the pool behind it. The pool implements it; tests may fake it.
 
 use std::future::Future;
+use std::ops::Range;
 
+use bytes::Bytes;
+use lode_protocol::Digest;
 use lode_protocol::api::{
-    AccountView, Amount, DepositRequest, DepositView, EarningView, FieldError, JobRequest, JobResult, JobView,
-    LeaderView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
+    AccountView, Amount, BlobView, DepositRequest, DepositView, EarningView, FieldError, JobRequest, JobResult,
+    JobView, LeaderView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
 };
 use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName};
 use tokio::sync::watch;
@@ -37,6 +40,23 @@ pub enum PortError {
     /// The ledger does not take entries.
     #[error("the ledger takes no entries: {0}")]
     LedgerDown(String),
+    /// A body has more bytes than are taken.
+    #[error("{0}")]
+    TooLarge(String),
+    /// There is no room for it.
+    #[error("{0}")]
+    Full(String),
+    /// The bytes are not those that were announced.
+    #[error("the digest of what arrived is {found} where {expected} was expected")]
+    Digest {
+        /// The digest asked for.
+        expected: Digest,
+        /// That of the bytes.
+        found: Digest,
+    },
+    /// What is kept for the caller cannot be read or written.
+    #[error("{0}")]
+    Storage(String),
 }
 
 /// What came of a submitted job.
@@ -68,9 +88,61 @@ pub struct Idempotency {
     pub body: [u8; 32],
 }
 
+/// Who wants to read a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobReader {
+    /// A sponsor, who reads what it uploaded.
+    Sponsor(SponsorName),
+}
+
+/// How a blob comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// At once; nothing is kept of it if it breaks off.
+    Once {
+        /// What its digest must be.
+        expected: Option<Digest>,
+    },
+    /// So that what arrived is kept for a while if it breaks off.
+    Resumable {
+        /// What its digest must be.
+        digest: Digest,
+        /// The byte at which it goes on; what arrived behind it is replaced.
+        offset: u64,
+    },
+}
+
+/// What came of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uploaded {
+    /// The blob.
+    pub blob: BlobView,
+    /// False where this sponsor had uploaded it before.
+    pub created: bool,
+}
+
+/// An upload under way. Dropped before its end, it is as if its connection had broken.
+pub trait Upload: Send + 'static {
+    /// Takes the next bytes.
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Ends it: the blob is on stable storage when this answers.
+    fn finish(self) -> impl Future<Output = Result<Uploaded, PortError>> + Send;
+}
+
+/// A blob being read.
+pub trait Reading: Send + 'static {
+    /// The next bytes, checked; nothing at the end.
+    fn next_bytes(&mut self) -> impl Future<Output = Result<Option<Bytes>, PortError>> + Send;
+}
+
 /// The pool, as the HTTP face sees it. Reading calls answer from the store at once; calls that
 /// write answer after the entry is on disk.
 pub trait Port: Send + Sync + 'static {
+    /// Takes a blob.
+    type Upload: Upload;
+    /// Gives a blob.
+    type Reading: Reading;
+
     /// The pool as a whole.
     fn pool(&self) -> PoolView;
     /// Whether it works.
@@ -138,6 +210,28 @@ pub trait Port: Send + Sync + 'static {
     /// # Errors
     /// Not its job, or not finished ([`PortError::Conflict`]).
     fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<JobResult, PortError>;
+
+    /// Begins to take a blob; `announced` is how many bytes are to come, where that is known.
+    fn upload(
+        &self,
+        sponsor: &SponsorName,
+        delivery: Delivery,
+        announced: Option<u64>,
+    ) -> impl Future<Output = Result<Self::Upload, PortError>> + Send;
+    /// How many bytes are here of a resumable upload that broke off.
+    fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64;
+    /// A blob's size.
+    ///
+    /// # Errors
+    /// There is none that this reader may read, or it is damaged.
+    fn blob(&self, reader: &BlobReader, digest: &Digest) -> Result<BlobView, PortError>;
+    /// Opens a blob for reading `range`, which lies within it.
+    fn read_blob(
+        &self,
+        reader: &BlobReader,
+        digest: &Digest,
+        range: Range<u64>,
+    ) -> impl Future<Output = Result<Self::Reading, PortError>> + Send;
 
     /// Creates a sponsor and its key.
     fn create_sponsor(&self, new: NewSponsor) -> impl Future<Output = Result<SponsorCreated, PortError>> + Send;

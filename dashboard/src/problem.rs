@@ -65,6 +65,11 @@ impl Fault {
         Fault::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", "The body must be JSON", detail)
     }
 
+    /// 416
+    pub(crate) fn range(detail: impl Into<String>) -> Fault {
+        Fault::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", "There are no such bytes", detail)
+    }
+
     /// 422
     pub(crate) fn fields(errors: Vec<FieldError>) -> Fault {
         let names: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
@@ -134,6 +139,19 @@ impl From<PortError> for Fault {
                 let title = "The ledger takes no entries";
                 Fault::new(StatusCode::SERVICE_UNAVAILABLE, "ledger-down", title, detail)
             }
+            PortError::TooLarge(_) => Fault::too_large(detail),
+            PortError::Full(_) => {
+                let title = "There is no room for it";
+                Fault::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", title, detail)
+            }
+            PortError::Digest { .. } => {
+                let title = "The digest is another";
+                Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-digest", title, detail)
+            }
+            PortError::Storage(_) => {
+                let title = "The pool's storage fails";
+                Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", title, detail)
+            }
         }
     }
 }
@@ -155,6 +173,7 @@ impl IntoResponse for Fault {
 
 #[cfg(test)]
 mod tests {
+    use lode_protocol::Digest;
     use lode_protocol::api::Amount;
 
     use super::*;
@@ -170,6 +189,10 @@ mod tests {
             (PortError::Conflict("x".into()), 409),
             (PortError::Busy("x".into()), 503),
             (PortError::LedgerDown("x".into()), 503),
+            (PortError::TooLarge("x".into()), 413),
+            (PortError::Full("x".into()), 507),
+            (PortError::Digest { expected: Digest([1; 32]), found: Digest([2; 32]) }, 422),
+            (PortError::Storage("x".into()), 500),
         ];
         for (error, status) in cases {
             assert_eq!(Fault::from(error.clone()).status().as_u16(), status, "{error}");

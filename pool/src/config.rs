@@ -11,6 +11,7 @@ use lode_protocol::ids::SponsorName;
 use lode_protocol::{Algorithm, Difficulty, Hashes, hex};
 use toml::{Table, Value};
 
+use crate::blobs;
 use crate::stratum::accept::Limits;
 use crate::stratum::bans;
 use crate::vardiff;
@@ -52,6 +53,8 @@ pub struct Config {
     pub tls_proxy: bool,
     /// Most bytes of a request's body.
     pub body_bytes: usize,
+    /// What blobs may take.
+    pub blobs: blobs::Limits,
     /// How long a group of ledger entries may gather.
     pub group: Duration,
 }
@@ -93,6 +96,13 @@ impl Default for Config {
             http: SocketAddr::from(([0, 0, 0, 0], 8080)),
             tls_proxy: false,
             body_bytes: 1 << 20,
+            blobs: blobs::Limits {
+                blob_bytes: 512 << 20,
+                sponsor_bytes: 4 << 30,
+                total_bytes: 8 << 30,
+                uploads: 32,
+                uploads_per_sponsor: 8,
+            },
             group: Duration::from_millis(5),
         }
     }
@@ -367,9 +377,44 @@ const ROWS: &[Row] = &[
     Row {
         name: "http.body_bytes_max",
         takes: "an integer from 1024 to 67108864",
-        meaning: "most bytes of a request's body",
+        meaning: "most bytes of a request's body; blobs have bounds of their own",
         read: |c, v| size(v, 1024, 64 << 20).map(|n| c.body_bytes = n),
         show: |c| count(c.body_bytes),
+    },
+    Row {
+        name: "blobs.bytes_max",
+        takes: "an integer from 1024 to 1099511627776",
+        meaning: "most bytes of one blob (a scene, a model, inputs)",
+        read: |c, v| integer(v, 1024, 1 << 40).map(|n| c.blobs.blob_bytes = n),
+        show: |c| whole(c.blobs.blob_bytes),
+    },
+    Row {
+        name: "blobs.sponsor_bytes_max",
+        takes: "an integer from 1024 to 1125899906842624",
+        meaning: "most bytes of one sponsor's blobs; each counts for at least 16384",
+        read: |c, v| integer(v, 1024, 1 << 50).map(|n| c.blobs.sponsor_bytes = n),
+        show: |c| whole(c.blobs.sponsor_bytes),
+    },
+    Row {
+        name: "blobs.total_bytes_max",
+        takes: "an integer from 1024 to 1125899906842624",
+        meaning: "most bytes of all blobs; leave the ledger the room that it needs on the same disk",
+        read: |c, v| integer(v, 1024, 1 << 50).map(|n| c.blobs.total_bytes = n),
+        show: |c| whole(c.blobs.total_bytes),
+    },
+    Row {
+        name: "blobs.uploads_max",
+        takes: "an integer from 1 to 1000",
+        meaning: "uploads at a time",
+        read: |c, v| size(v, 1, 1000).map(|n| c.blobs.uploads = n),
+        show: |c| count(c.blobs.uploads),
+    },
+    Row {
+        name: "blobs.uploads_per_sponsor_max",
+        takes: "an integer from 1 to 1000",
+        meaning: "uploads of one sponsor at a time",
+        read: |c, v| size(v, 1, 1000).map(|n| c.blobs.uploads_per_sponsor = n),
+        show: |c| count(c.blobs.uploads_per_sponsor),
     },
     Row {
         name: "ledger.group_ms",

@@ -1,18 +1,21 @@
 //! What the HTTP face asks of this pool: the port's implementation.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use lode_dashboard::port::{Health, Idempotency, Port, PortError, Submitted};
+use lode_dashboard::port::{BlobReader, Delivery, Health, Idempotency, Port, PortError, Submitted};
 use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::{
-    AccountView, DepositRequest, DepositView, EarningView, HashRules, HashSpec, JobRequest, JobResult, JobView,
-    LeaderView, LedgerView, ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated,
-    SponsorView,
+    AccountView, BlobView, DepositRequest, DepositView, EarningView, HashRules, HashSpec, JobRequest, JobResult,
+    JobView, LeaderView, LedgerView, ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote,
+    SponsorCreated, SponsorView,
 };
 use lode_protocol::ids::{AccountName, JobId, SponsorName};
-use lode_protocol::{Algorithm, RateCard, hex};
+use lode_protocol::{Algorithm, Digest, RateCard, hex};
 use tokio::sync::watch;
 
+use crate::blobs::Blobs;
+use crate::blobs::port::{Downloading, Uploading, not_yours};
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::jobs::book::OPEN_JOBS_MAX;
@@ -38,6 +41,8 @@ pub struct Face {
     pub secrets: Secrets,
     /// Sponsors' specs.
     pub specs: Specs,
+    /// Sponsors' blobs.
+    pub blobs: Blobs,
     /// Work by time.
     pub stats: Arc<Stats>,
     /// Settings.
@@ -233,6 +238,9 @@ fn idempotency_digest(sponsor: &SponsorName, idempotency: &Idempotency) -> Idemp
 }
 
 impl Port for Face {
+    type Upload = Uploading;
+    type Reading = Downloading;
+
     fn pool(&self) -> PoolView {
         let (connections, workers) = self.shared.presence.counts();
         let tip = self.shared.ledger.tip().borrow().clone();
@@ -390,6 +398,39 @@ impl Port for Face {
         Ok(views::result(job.terms.algorithm, &header_of_proof(&spec, &solution.proof), solution))
     }
 
+    async fn upload(
+        &self,
+        sponsor: &SponsorName,
+        delivery: Delivery,
+        announced: Option<u64>,
+    ) -> Result<Uploading, PortError> {
+        self.blobs.begin_upload(sponsor, delivery, announced).await
+    }
+
+    fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64 {
+        self.blobs.arrived(sponsor, digest)
+    }
+
+    fn blob(&self, reader: &BlobReader, digest: &Digest) -> Result<BlobView, PortError> {
+        let may_read = match reader {
+            BlobReader::Sponsor(sponsor) => self.blobs.owns(sponsor, digest),
+        };
+        match may_read {
+            true => Ok(BlobView { digest: *digest, bytes: self.blobs.bytes(digest)? }),
+            false => Err(not_yours(digest)),
+        }
+    }
+
+    async fn read_blob(
+        &self,
+        reader: &BlobReader,
+        digest: &Digest,
+        range: Range<u64>,
+    ) -> Result<Downloading, PortError> {
+        self.blob(reader, digest)?;
+        self.blobs.begin_reading(digest, range).await
+    }
+
     async fn create_sponsor(&self, new: NewSponsor) -> Result<SponsorCreated, PortError> {
         let name = new.name;
         let created = self.shared.ledger.enter(Command::CreateSponsor(name.clone())).await;
@@ -487,6 +528,7 @@ mod tests {
             shared,
             secrets,
             specs: Specs::at(data),
+            blobs: Blobs::open(data, config.blobs, clock.clone()).unwrap(),
             stats: Arc::default(),
             started_at: clock.now(),
             listeners: Algorithm::ALL

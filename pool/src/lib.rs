@@ -2,6 +2,7 @@
 //! durably, and pays each job's budget in proportion to them.
 
 pub mod bench;
+pub mod blobs;
 pub mod clock;
 pub mod config;
 pub mod face;

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::blobs::{BlobError, Blobs};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::face::Face;
@@ -58,6 +59,9 @@ pub enum StartError {
     /// The secrets.
     #[error(transparent)]
     Secrets(#[from] SecretError),
+    /// The blobs.
+    #[error("the blobs: {0}")]
+    Blobs(#[from] BlobError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] OpenError),
@@ -131,6 +135,7 @@ pub struct Pool {
     start: Start,
     lock: Lock,
     secrets: Secrets,
+    blobs: Blobs,
     stats: Arc<Stats>,
     opening: Opening,
 }
@@ -143,17 +148,18 @@ impl Pool {
     pub fn open(start: Start) -> Result<Pool, StartError> {
         let lock = lock(&start.data)?;
         let secrets = Secrets::open(&start.data)?;
+        let blobs = Blobs::open(&start.data, start.config.blobs, start.clock.clone())?;
         let stats = Arc::new(Stats::default());
         let opening = Opening::open(&start.data, &start.clock, |account, algorithm, work, at| {
             stats.share(account, algorithm, work, at);
         })?;
         report(&opening.restored);
-        Ok(Pool { start, lock, secrets, stats, opening })
+        Ok(Pool { start, lock, secrets, blobs, stats, opening })
     }
 
     /// Serves until `shutdown`, then stops cleanly.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Pool { start, lock, secrets, stats, opening } = self;
+        let Pool { start, lock, secrets, blobs, stats, opening } = self;
         let Start { config, data, stratum, scrypt, http, clock, metrics } = start;
         let scrypt = scrypt.map(|listener| (Algorithm::Scrypt, listener));
         let sockets: Vec<Socket> = iter::once((Algorithm::Sha256d, stratum)).chain(scrypt).collect();
@@ -175,6 +181,7 @@ impl Pool {
             shared: shared.clone(),
             secrets,
             specs: Specs::at(&data),
+            blobs,
             stats,
             started_at: clock.now(),
             listeners: sockets.iter().map(|socket| listener_view(&config, socket)).collect(),

@@ -7,6 +7,7 @@
 pub mod algorithm;
 pub mod api;
 pub mod difficulty;
+pub mod digest;
 pub mod header;
 pub mod hex;
 pub mod ids;
@@ -18,6 +19,7 @@ pub mod rpc;
 
 pub use algorithm::Algorithm;
 pub use difficulty::{Difficulty, Hashes, Target, Work};
+pub use digest::Digest;
 pub use header::{HeaderHash, Template};
 pub use ids::{AccountName, JobId, UserName, WorkerName};
 pub use ratecard::{Rate, RateCard};

@@ -3,6 +3,7 @@
 mod api;
 mod architecture;
 mod bench;
+mod blobs;
 mod crash;
 mod cuda;
 mod endings;

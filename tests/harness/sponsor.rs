@@ -28,6 +28,18 @@ impl Answer {
     }
 }
 
+/// An answer of any bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Download {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub bytes: Vec<u8>,
+}
+
+/// Most bytes of a body that a test reads.
+const DOWNLOAD_BYTES_MAX: u64 = 1 << 30;
+
 /// A client of the API, with or without a key.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -75,6 +87,21 @@ impl Api {
     /// # Panics
     /// There is no answer.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
+        let bytes = match body {
+            None => Vec::new(),
+            Some(Value::String(raw)) => raw.clone().into_bytes(),
+            Some(json) => json.to_string().into_bytes(),
+        };
+        answer(self.exchange(method, path, headers, bytes))
+    }
+
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> ureq::http::Response<ureq::Body> {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
@@ -82,18 +109,33 @@ impl Api {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let bytes = match body {
-            None => Vec::new(),
-            Some(Value::String(raw)) => raw.clone().into_bytes(),
-            Some(json) => json.to_string().into_bytes(),
-        };
-        let request = request.body(bytes).expect("a request of a test is well-formed");
-        let mut response = self.agent.run(request).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
-        let text = response.body_mut().read_to_string().unwrap_or_default();
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status: response.status().as_u16(), content_type, body }
+        let request = request.body(body).expect("a request of a test is well-formed");
+        self.agent.run(request).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Sends bytes to a path under `/api/v1`.
+    pub fn upload(&self, method: &str, path: &str, headers: &[(&str, &str)], bytes: &[u8]) -> Answer {
+        answer(self.exchange(method, &format!("/api/v1{path}"), headers, bytes.to_vec()))
+    }
+
+    /// GET of bytes from a path under `/api/v1`.
+    ///
+    /// # Panics
+    /// The body ends early.
+    #[must_use]
+    pub fn download(&self, path: &str, headers: &[(&str, &str)]) -> Download {
+        let mut response = self.exchange("GET", &format!("/api/v1{path}"), headers, Vec::new());
+        let reader = response.body_mut().with_config().limit(DOWNLOAD_BYTES_MAX);
+        let bytes = reader.read_to_vec().expect("the body is whole");
+        Download { status: response.status().as_u16(), bytes }
+    }
+
+    /// HEAD of a path under `/api/v1`: its status, and how much of an upload has arrived.
+    #[must_use]
+    pub fn download_head(&self, path: &str) -> (u16, Option<u64>) {
+        let response = self.exchange("HEAD", &format!("/api/v1{path}"), &[], Vec::new());
+        let arrived = response.headers().get("upload-offset").and_then(|value| value.to_str().ok()?.parse().ok());
+        (response.status().as_u16(), arrived)
     }
 
     /// GET of a path under `/api/v1`.
@@ -143,4 +185,12 @@ impl Api {
             (view["state"] == state).then_some(view)
         })
     }
+}
+
+fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
+    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default().to_owned();
+    let text = response.body_mut().read_to_string().unwrap_or_default();
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Answer { status: response.status().as_u16(), content_type, body }
 }

@@ -3,18 +3,24 @@
 #![allow(dead_code, reason = "the example and the tests each use a part")]
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
-use lode_dashboard::port::{Health, Idempotency, Port, PortError, Submitted};
-use lode_protocol::Algorithm;
+use lode_dashboard::port::{BlobReader, Delivery, Health, Idempotency, Port, PortError, Submitted};
 use lode_protocol::api::{
-    AccountView, Amount, BalanceView, DepositRequest, DepositView, EarningState, EarningView, FieldError, JobRequest,
-    JobResult, JobState, JobView, LeaderView, LedgerView, ListenerView, NewSponsor, Page, PageQuery, PayoutView,
-    PoolView, Quote, SponsorBalance, SponsorCreated, SponsorView, WorkWindows, WorkerView,
+    AccountView, Amount, BalanceView, BlobView, DepositRequest, DepositView, EarningState, EarningView, FieldError,
+    JobRequest, JobResult, JobState, JobView, LeaderView, LedgerView, ListenerView, NewSponsor, Page, PageQuery,
+    PayoutView, PoolView, Quote, SponsorBalance, SponsorCreated, SponsorView, WorkWindows, WorkerView,
 };
 use lode_protocol::difficulty::Work;
 use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName};
+use lode_protocol::{Algorithm, Digest};
 use tokio::sync::watch;
+
+use blobs::{Bank, Downloading, Uploading};
+
+#[path = "blobs.rs"]
+pub(crate) mod blobs;
 
 /// The key of the sponsor `acme`.
 pub(crate) const SPONSOR_KEY: &str = "acme-key";
@@ -39,12 +45,14 @@ struct State {
 pub(crate) struct Fake {
     state: Mutex<State>,
     changes: watch::Sender<u64>,
+    /// Blobs of everyone.
+    pub(crate) bank: Arc<Bank>,
 }
 
 impl Default for Fake {
     fn default() -> Fake {
         let state = State { jobs: jobs(), keys: BTreeMap::new(), references: BTreeMap::new(), faults: vec![] };
-        Fake { state: Mutex::new(state), changes: watch::Sender::new(0) }
+        Fake { state: Mutex::new(state), changes: watch::Sender::new(0), bank: Arc::default() }
     }
 }
 
@@ -214,6 +222,9 @@ fn earnings() -> Vec<EarningView> {
 }
 
 impl Port for Fake {
+    type Upload = Uploading;
+    type Reading = Downloading;
+
     fn pool(&self) -> PoolView {
         let state = self.state.lock().expect("no test panics with it");
         let open = state.jobs.iter().filter(|job| matches!(job.state, JobState::Open | JobState::Running)).count();
@@ -397,6 +408,32 @@ impl Port for Fake {
             nonce: "deadbeef".into(),
             version: "20000000".into(),
         })
+    }
+
+    async fn upload(
+        &self,
+        sponsor: &SponsorName,
+        delivery: Delivery,
+        announced: Option<u64>,
+    ) -> Result<Uploading, PortError> {
+        self.bank.begin(sponsor, delivery, announced)
+    }
+
+    fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64 {
+        self.bank.arrived(sponsor, digest)
+    }
+
+    fn blob(&self, BlobReader::Sponsor(sponsor): &BlobReader, digest: &Digest) -> Result<BlobView, PortError> {
+        Ok(BlobView { digest: *digest, bytes: self.bank.find(sponsor, digest)?.len() as u64 })
+    }
+
+    async fn read_blob(
+        &self,
+        BlobReader::Sponsor(sponsor): &BlobReader,
+        digest: &Digest,
+        range: Range<u64>,
+    ) -> Result<Downloading, PortError> {
+        self.bank.read(sponsor, digest, range)
     }
 
     async fn create_sponsor(&self, new: NewSponsor) -> Result<SponsorCreated, PortError> {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod blobs;
 mod events;
 mod jobs;
 mod openapi;
@@ -10,6 +11,8 @@ mod ratecard;
 mod sponsor;
 
 use axum::routing::{MethodRouter, get, post};
+
+pub use blobs::BLOB_PACE_BYTES;
 
 use crate::app::Shared;
 use crate::health;
@@ -33,6 +36,8 @@ pub(crate) fn routes<P: Port>() -> Vec<(&'static str, MethodRouter<Shared<P>>)> 
         ("/api/v1/jobs/{id}/result", get(jobs::result)),
         ("/api/v1/jobs/{id}/events", get(events::follow)),
         ("/api/v1/quotes", post(jobs::quote)),
+        ("/api/v1/blobs", post(blobs::upload)),
+        ("/api/v1/blobs/{digest}", get(blobs::download).head(blobs::look).put(blobs::resume)),
         ("/api/v1/sponsor", get(sponsor::show)),
         ("/api/v1/admin/sponsors", post(admin::create_sponsor)),
         ("/api/v1/admin/deposits", post(admin::deposit)),

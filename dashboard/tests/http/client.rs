@@ -51,14 +51,33 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// An answer whose body may be anything.
+#[derive(Debug)]
+pub(crate) struct RawAnswer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl RawAnswer {
+    /// A header's value, or nothing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        header(&self.head, name)
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> &'a str {
+    let line = head.lines().find_map(|line| {
+        let (found, value) = line.split_once(": ")?;
+        found.eq_ignore_ascii_case(name).then_some(value)
+    });
+    line.unwrap_or_default()
+}
+
 impl Answer {
     /// A header's value, or nothing.
     pub(crate) fn header(&self, name: &str) -> &str {
-        let line = self.head.lines().find_map(|line| {
-            let (found, value) = line.split_once(": ")?;
-            found.eq_ignore_ascii_case(name).then_some(value)
-        });
-        line.unwrap_or_default()
+        header(&self.head, name)
     }
 
     /// The body as JSON.
@@ -132,6 +151,11 @@ impl Request {
         self.header("Content-Length", &body.len().to_string())
     }
 
+    /// Gives it bytes behind its head as they are.
+    pub(crate) fn raw_body(self, body: &[u8]) -> Request {
+        Request { body: body.to_vec(), ..self }
+    }
+
     /// Sends it and leaves the socket open for reading.
     pub(crate) async fn open(self) -> TcpStream {
         let mut socket = TcpStream::connect(self.address).await.expect("the server listens");
@@ -142,17 +166,33 @@ impl Request {
 
     /// Sends it and reads the answer to its end.
     pub(crate) async fn send(self) -> Answer {
-        let mut socket = self.open().await;
-        let mut bytes = Vec::new();
-        let read = timeout(PATIENCE, socket.read_to_end(&mut bytes)).await;
-        read.expect("the answer ends").expect("the answer is whole");
-        parse(&String::from_utf8(bytes).expect("answers are text"))
+        parse(&String::from_utf8(read_to_end(self.open().await).await).expect("answers are text"))
     }
+
+    /// The same with a body of any bytes, as they came over the wire.
+    pub(crate) async fn send_raw(self) -> RawAnswer {
+        let mut bytes = read_to_end(self.open().await).await;
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer has a head");
+        let body = bytes.split_off(end + 4);
+        let head = String::from_utf8(bytes).expect("heads are text");
+        RawAnswer { status: status(&head), head, bytes: body }
+    }
+}
+
+async fn read_to_end(mut socket: TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = timeout(PATIENCE, socket.read_to_end(&mut bytes)).await;
+    read.expect("the answer ends").expect("the answer is whole");
+    bytes
+}
+
+fn status(head: &str) -> u16 {
+    head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status is a number")
 }
 
 fn parse(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {text:?}"));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status is a number");
+    let status = status(head);
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     let body = if chunked { unchunk(body) } else { body.to_owned() };
     Answer { status, head: head.to_owned(), body }

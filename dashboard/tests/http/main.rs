@@ -1,6 +1,7 @@
 //! The HTTP face over real sockets, with a pool made up behind it.
 
 mod api;
+mod blobs;
 mod client;
 mod errors;
 mod openapi;

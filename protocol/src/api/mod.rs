@@ -4,12 +4,14 @@
 //! are decimal strings in answers, and a string or an integer in requests. Times are RFC 3339, UTC.
 
 pub mod account;
+pub mod blob;
 pub mod fields;
 pub mod job;
 pub mod pool;
 pub mod sponsor;
 
 pub use account::{AccountView, BalanceView, EarningState, EarningView, LeaderView, PayoutView, WorkerView};
+pub use blob::BlobView;
 pub use fields::{FieldError, Fields};
 pub use job::{HashRules, HashSpec, JobEvent, JobRequest, JobResult, JobState, JobView, Quote};
 pub use pool::{LedgerView, ListenerView, PoolView, WorkWindows};
