@@ -159,7 +159,7 @@ impl Index {
         if !fits(total, limits.total_bytes) {
             let most = limits.total_bytes;
             return Err(BlobError::Full(format!(
-                "all blobs of this pool have at most {most} bytes; they have {total}"
+                "all blobs and uploads of this pool have at most {most} bytes; they have {total}"
             )));
         }
         self.holdings(sponsor).charged += more;
