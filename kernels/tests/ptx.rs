@@ -64,6 +64,8 @@ fn what_is_checked_in_is_what_the_sources_give() {
 /// What of a PTX may not be there: what cards may round as they like, fused operations unless the source asks for them
 /// (`FFMA`), and any float at all in a kernel whose source has none.
 fn forbidden(ptx: &str, source: &str) -> Vec<String> {
+    // The dialect has words for floats that an integer kernel does not use.
+    let source = source.strip_prefix(include_str!("../device/dialect.h")).unwrap_or(source);
     let source: Vec<&str> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let has = |words: &[&str]| source.iter().any(|line| words.iter().any(|word| line.contains(word)));
     let (float, fused) = (has(&["float", "FADD", "FMUL", "FFMA", "double", "half"]), has(&["FFMA"]));
