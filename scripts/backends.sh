@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Says which backends and checkers the tests below really run on, and counts what they skip and why.
 set -euo pipefail
-target/release/lode-miner devices
-echo
+devices=$(target/release/lode-miner devices)
+printf '%s\n\n' "$devices"
 ran=0 skipped=0
 runs() { echo "$1: runs"; ran=$((ran + 1)); }
 skips() { echo "$1: skipped: $2"; skipped=$((skipped + 1)); }
 for backend in cpu opencl cuda; do
-    reason=$(target/release/lode-miner devices | sed -n "s/^$backend  *none: //p")
-    if target/release/lode-miner devices | grep -q "^$backend:"; then
+    reason=$(sed -n "s/^$backend  *none: //p" <<<"$devices")
+    if grep -q "^$backend:" <<<"$devices"; then
         runs "backend $backend"
     else
         skips "backend $backend" "${reason:-no such device here}"
