@@ -1,6 +1,43 @@
 //! Which of several ways to launch a kernel is the fastest on a device.
 
 use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use lode_kinds::hash::Nonces;
+
+use crate::search::{Launcher, search};
+
+/// When the measurement of a shape says enough.
+pub(crate) struct Run {
+    /// Nonces of the first launch.
+    pub(crate) first: u64,
+    /// Nonces that keep all of the device busy.
+    pub(crate) filling: u64,
+    /// What a launch that counts takes at least.
+    pub(crate) least: Duration,
+    /// What ends the measurement, even if not all of the device was busy.
+    pub(crate) most: Duration,
+}
+
+/// Hashes a second of launches that grow until one is long enough to say something.
+///
+/// # Errors
+/// When the device fails.
+pub(crate) fn rate<L: Launcher>(launcher: &mut L, run: &Run) -> Result<f64, L::Error> {
+    let mut count = run.first;
+    loop {
+        let nonces = Nonces::new(0, count).expect("a launch is shorter than all nonces");
+        let begin = Instant::now();
+        search(launcher, nonces, &mut Vec::new())?;
+        let elapsed = begin.elapsed();
+        let tells = elapsed >= run.least && count >= run.filling;
+        if tells || elapsed >= run.most || count >= launcher.launch_max() {
+            #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
+            return Ok(count as f64 / elapsed.as_secs_f64().max(1e-9));
+        }
+        count = (count * 4).min(launcher.launch_max());
+    }
+}
 
 /// Measures each of `shapes` in turn and gives the fastest. A shape that the device refuses is left out.
 ///

@@ -2,14 +2,14 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cudarc::driver::CudaContext;
 use cudarc::driver::sys::CUctx_flags;
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
 
 use super::fault::{Doing as _, Fault};
-use super::kernel::{LAUNCH_MAX, Loaded, Search};
+use super::kernel::{Loaded, Search};
 use super::shape::Shape;
 use super::slot::{Constants, Slot};
 use super::{Found, driver};
@@ -195,23 +195,11 @@ impl Session {
         }
     }
 
-    /// Measures launches that grow until one is long enough to say something.
     fn hashes_a_second(&mut self, kernel: &Loaded) -> Result<f64, Fault> {
         let job = Job::new(&Scan::new(kernel.algorithm, &[0x5a; 80], [0; 32]));
         let mut run = Search { kernel, constants: Constants::new(&job), slots: &mut self.slots };
-        let (mut count, filling) = kernel.shape.measured();
-        loop {
-            let nonces = Nonces::new(0, count).expect("a launch is shorter than all nonces");
-            let begin = Instant::now();
-            search(&mut run, nonces, &mut Vec::new())?;
-            let elapsed = begin.elapsed();
-            let tells = elapsed >= TUNING_RUN && count >= filling;
-            if tells || elapsed >= TUNING_RUN_MAX || count >= LAUNCH_MAX {
-                #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
-                return Ok(count as f64 / elapsed.as_secs_f64().max(1e-9));
-            }
-            count = (count * 4).min(LAUNCH_MAX);
-        }
+        let (first, filling) = kernel.shape.measured();
+        tune::rate(&mut run, &tune::Run { first, filling, least: TUNING_RUN, most: TUNING_RUN_MAX })
     }
 
     fn search(

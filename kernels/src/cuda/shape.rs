@@ -7,6 +7,7 @@ use lode_kinds::hash::Algorithm;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Doing as _, Fault};
+use crate::scratch;
 use crate::search::SLOTS;
 
 /// Threads of a block that tuning tries, beside what the driver proposes.
@@ -17,8 +18,6 @@ const BLOCKS_WITH_SCRATCH: [u32; 2] = [32, 128];
 const STEPS: u32 = 16;
 /// Lookup gaps that tuning tries: every how many blocks of scrypt one is kept.
 const GAPS: [u32; 3] = [1, 2, 4];
-/// Words of scratch memory that one scrypt hash fills where every block is kept.
-const SCRYPT_WORDS: u64 = 32 * 1024;
 
 /// A way to compile a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +49,7 @@ impl Variant {
     fn words(self) -> u64 {
         match self {
             Self::Steps(_) => 0,
-            Self::Gap(gap) => SCRYPT_WORDS / u64::from(gap),
+            Self::Gap(gap) => scratch::words(1, gap) as u64,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! An open OpenCL device.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
 use ocl::Result;
@@ -10,7 +10,7 @@ use super::shape::Shape;
 use super::{Found, Handles, one_at_a_time, one_line};
 use crate::backend::{Device, DeviceError, DeviceInfo, OpenOptions};
 use crate::cache::Key;
-use crate::search::{Launcher as _, recheck, search};
+use crate::search::{recheck, search};
 use crate::tune;
 
 /// What a measurement of one shape takes at least.
@@ -79,18 +79,8 @@ impl OpenCl {
     fn hashes_a_second(&self, algorithm: Algorithm, shape: Shape) -> Result<f64> {
         let mut kernel = Loaded::new(&self.handles, algorithm, shape, &self.options)?;
         kernel.load(&Scan::new(algorithm, &[0x5a; 80], [0; 32]))?;
-        let mut count = kernel.launch_min();
-        loop {
-            let nonces = Nonces::new(0, count).expect("a launch is shorter than all nonces");
-            let begin = Instant::now();
-            search(&mut kernel, nonces, &mut Vec::new())?;
-            let elapsed = begin.elapsed();
-            if elapsed >= TUNING_RUN || count >= kernel.launch_max() {
-                #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
-                return Ok(count as f64 / elapsed.as_secs_f64().max(1e-9));
-            }
-            count = (count * 4).min(kernel.launch_max());
-        }
+        let run = tune::Run { first: kernel.launch_min(), filling: 0, least: TUNING_RUN, most: Duration::MAX };
+        tune::rate(&mut kernel, &run)
     }
 
     fn scan_once(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<()> {
