@@ -104,6 +104,14 @@ pub struct OpenOptions {
     pub sources: fn(Algorithm) -> Source,
 }
 
+impl OpenOptions {
+    /// The usual ones, with the user's cache.
+    #[must_use]
+    pub fn of_user() -> Self {
+        Self { cache: Cache::of_user(), ..Self::default() }
+    }
+}
+
 impl Default for OpenOptions {
     fn default() -> Self {
         Self { cache: Cache::none(), tune: false, memory_max: None, sources: Source::of }
@@ -120,8 +128,7 @@ pub trait Device: Send {
     ///
     /// # Errors
     /// When the kernel does not compile, or the device fails or has not enough memory.
-    fn prepare(&mut self, algorithm: Algorithm) -> Result<(), DeviceError> {
-        let _nothing_to_make = algorithm;
+    fn prepare(&mut self, _algorithm: Algorithm) -> Result<(), DeviceError> {
         Ok(())
     }
 

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use lode_kernels::cache::Cache;
 use lode_kernels::discover::{discover, survey};
 use lode_kernels::measure::rate;
 use lode_kernels::{Device, OpenOptions, SelectError, Selector, self_test};
@@ -45,8 +44,11 @@ pub fn bench(
     length: Duration,
 ) -> Result<Report, SelectError> {
     let mut report = Report::default();
-    let devices =
-        if selectors.is_empty() { open_all(&mut report) } else { discover(selectors, algorithm, &options())?.devices };
+    let devices = if selectors.is_empty() {
+        open_all(&mut report)
+    } else {
+        discover(selectors, algorithm, &OpenOptions::of_user())?.devices
+    };
     let kinds = kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
     for mut device in devices {
         for &kind in &kinds {
@@ -59,12 +61,8 @@ pub fn bench(
     Ok(report)
 }
 
-fn options() -> OpenOptions {
-    OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() }
-}
-
 fn open_all(report: &mut Report) -> Vec<Box<dyn Device>> {
-    let opened = survey().found.into_iter().map(|candidate| candidate.open(&options()));
+    let opened = survey().found.into_iter().map(|candidate| candidate.open(&OpenOptions::of_user()));
     opened.filter_map(|device| device.map_err(|error| report.failed.push(error.to_string())).ok()).collect()
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use lode_kernels::cache::Cache;
 use lode_kernels::discover::{Candidate, survey};
 use lode_kernels::{Absent, DeviceInfo, OpenOptions, self_test};
 use lode_kinds::Kind;
@@ -90,7 +89,7 @@ fn shown(tests: &[TestResult]) -> String {
 
 fn list(candidate: Candidate) -> Listed {
     let info = candidate.info().clone();
-    let mut opened = candidate.open(&OpenOptions { cache: Cache::of_user(), ..OpenOptions::default() });
+    let mut opened = candidate.open(&OpenOptions::of_user());
     let mut test = |algorithm: Algorithm| {
         let tested = match &mut opened {
             Ok(device) => self_test(device.as_mut(), algorithm).map_err(|error| error.to_string()),

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use lode_kernels::cache::Cache;
 use lode_kernels::{Discovery, OpenOptions, discover};
 use lode_miner::activity::{Activity, Surroundings, SystemActivity};
 use lode_miner::args::{BenchArgs, Cli, Command, DevicesArgs, MineArgs};
@@ -101,12 +100,7 @@ fn mine(args: MineArgs) -> Result<(), String> {
     // and kills the program if nobody was.
     let signals = runtime.block_on(async { Signals::new() }).map_err(|error| error.to_string())?;
     let monitor = config.status.map(|address| runtime.block_on(open_status(address))).transpose()?;
-    let options = OpenOptions {
-        cache: Cache::of_user(),
-        tune: config.tune,
-        memory_max: config.vram_bytes,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions { tune: config.tune, memory_max: config.vram_bytes, ..OpenOptions::of_user() };
     let discovery = discover(&config.devices, device_algorithm(config.algorithm), &options)
         .unwrap_or_else(|error| usage(format!("--device: {error}")));
     introduce(&discovery);
