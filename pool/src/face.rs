@@ -20,7 +20,7 @@ use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::jobs::book::OPEN_JOBS_MAX;
 use crate::jobs::search::Search;
-use crate::ledger::entry::{IdempotencyDigest, Millis, Scheme};
+use crate::ledger::entry::{Effort, IdempotencyDigest, Millis, Scheme, Shape};
 use crate::ledger::fold::Job;
 use crate::ledger::plan::{Command, Done, NewJob, Refusal};
 use crate::ledger::store::{Store, StoreError};
@@ -137,7 +137,7 @@ impl Face {
     fn quote_of(&self, request: &JobRequest, spec: &HashSpec) -> Quote {
         let algorithm = spec.rate.algorithm();
         let runnable = self.shared.presence.has(algorithm);
-        let rate = self.stats.rate(algorithm, self.now());
+        let rate = self.stats.rate(Effort::Hashes(algorithm), self.now());
         let expected = spec.work_expected();
         let eta = rate.map(|rate| u64::try_from(expected.0 / rate.max(1)).unwrap_or(u64::MAX));
         Quote {
@@ -193,10 +193,9 @@ impl Face {
             budget: request.budget.0,
             scheme: Scheme::Prop,
             fee_bps: self.config.fee_bps,
-            algorithm: spec.rate.algorithm(),
             rate_card: RateCard::CURRENT.version(),
             work_quoted: spec.work_quoted().0,
-            work_expected: spec.work_expected().0,
+            shape: Shape::Search { algorithm: spec.rate.algorithm(), work_expected: spec.work_expected().0 },
             deadline_ms: request.deadline_s * 1000,
             idempotency: idempotency.map(|idempotency| idempotency_digest(sponsor, idempotency)),
         };
@@ -395,7 +394,7 @@ impl Port for Face {
             return Err(PortError::Conflict(format!("job {id} is {state} and has no solution")));
         };
         let spec = self.specs.hash_spec(&job.terms).map_err(|error| PortError::LedgerDown(error.to_string()))?;
-        Ok(views::result(job.terms.algorithm, &header_of_proof(&spec, &solution.proof), solution))
+        Ok(views::result(spec.rate.algorithm(), &header_of_proof(&spec, &solution.proof), solution))
     }
 
     async fn upload(
@@ -491,7 +490,7 @@ mod tests {
     struct Ends(mpsc::UnboundedSender<JobId>);
 
     impl Listener for Ends {
-        fn share(&mut self, _: &AccountName, _: Algorithm, _: u128, _: Millis) {}
+        fn share(&mut self, _: &AccountName, _: Effort<'_>, _: u128, _: Millis) {}
         fn closed(&mut self, job: JobId) {
             self.0.send(job).unwrap();
         }
@@ -646,9 +645,10 @@ mod tests {
         assert_eq!(runnable, [false, true]);
         face.submit(&sponsor, job_of(Algorithm::Scrypt, 1000), None).await.unwrap();
         let terms = face.record(JobId(1)).unwrap().terms;
-        assert_eq!((terms.algorithm, terms.rate_card), (Algorithm::Scrypt, 2));
+        assert_eq!((terms.algorithm(), terms.rate_card), (Some(Algorithm::Scrypt), 2));
         assert_eq!(face.specs.hash_spec(&terms).unwrap().work_expected(), quotes[1].work_expected);
-        let wrong = crate::ledger::entry::Terms { algorithm: Algorithm::Sha256d, ..terms };
+        let shape = Shape::Search { algorithm: Algorithm::Sha256d, work_expected: terms.work_expected() };
+        let wrong = crate::ledger::entry::Terms { shape, ..terms };
         assert!(matches!(face.specs.hash_spec(&wrong), Err(crate::specs::SpecError::Algorithm(_))));
     }
 
