@@ -1,9 +1,13 @@
 //! What a device is to the rest of Lode, whatever runs it.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use lode_kinds::Kind;
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
+use lode_kinds::range::Task;
 use serde::Serialize;
 
 use crate::cache::Cache;
@@ -139,6 +143,45 @@ pub trait Device: Send {
     /// # Errors
     /// When the device fails; what `hits` holds then is true but not complete.
     fn scan(&mut self, scan: &Scan, nonces: Nonces, hits: &mut Vec<u32>) -> Result<(), DeviceError>;
+
+    /// Whether it can do work of this kind at all; what it computes has yet to be tested.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn can(&self, kind: Kind) -> Result<(), String> {
+        match kind {
+            Kind::Hash => Ok(()),
+            Kind::Render => Err("this device does hash only".to_owned()),
+        }
+    }
+
+    /// Makes ready for a task's elements: compiles its kind's kernel, unless the cache has it, and copies what the task
+    /// reads. What was loaded before is let go, unless it is this very task.
+    ///
+    /// # Errors
+    /// When the kernel does not compile, or the device cannot do the kind, fails or has not enough memory.
+    fn load(&mut self, task: &Arc<Task>) -> Result<(), DeviceError> {
+        Err(self.cannot(task.kind()))
+    }
+
+    /// Appends the bytes of these elements of the task that was loaded. Blocks until done, so the range should be as long
+    /// as the caller is ready to wait.
+    ///
+    /// # Errors
+    /// When the device fails, or nothing is loaded; `out` is then as it was.
+    ///
+    /// # Panics
+    /// If the task has no such elements.
+    fn run(&mut self, elements: Range<u64>, _out: &mut Vec<u8>) -> Result<(), DeviceError> {
+        let reason = format!("no task is loaded for elements {} to {}", elements.start, elements.end);
+        Err(DeviceError { device: self.info().id(), reason })
+    }
+
+    /// The error of a device that is given a kind that it cannot do.
+    fn cannot(&self, kind: Kind) -> DeviceError {
+        let reason = self.can(kind).err().unwrap_or_else(|| format!("kind {kind} has no elements to load"));
+        DeviceError { device: self.info().id(), reason }
+    }
 
     /// How many nonces it reported, since it was opened, that its host's recheck refuted. A sound device has none.
     fn hardware_errors(&self) -> u64 {

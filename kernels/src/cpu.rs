@@ -1,9 +1,14 @@
 //! The CPU backend: all cores as one device, each on the fastest path that the CPU has.
 
 use std::num::NonZero;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use lode_kinds::Kind;
 use lode_kinds::hash::{Algorithm, Nonces, Scan, cpu};
+use lode_kinds::range::Task;
 
 use crate::backend::{Backend, Device, DeviceError, DeviceInfo};
 
@@ -20,6 +25,7 @@ const fn nonces_per_thread_min(algorithm: Algorithm) -> u64 {
 pub struct Cpu {
     info: DeviceInfo,
     threads: NonZero<u32>,
+    task: Option<Arc<Task>>,
 }
 
 impl Cpu {
@@ -38,7 +44,7 @@ impl Cpu {
             is_cpu: true,
             pci: None,
         };
-        Self { info, threads }
+        Self { info, threads, task: None }
     }
 }
 
@@ -74,6 +80,46 @@ impl Device for Cpu {
                 hits.extend(thread.join().expect("a scan panics only on a bug, which ends the device's thread"));
             }
         });
+        Ok(())
+    }
+
+    fn can(&self, _kind: Kind) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn load(&mut self, task: &Arc<Task>) -> Result<(), DeviceError> {
+        self.task = Some(Arc::clone(task));
+        Ok(())
+    }
+
+    fn run(&mut self, elements: Range<u64>, out: &mut Vec<u8>) -> Result<(), DeviceError> {
+        let Some(task) = &self.task else {
+            return Err(DeviceError { device: self.info.id(), reason: "no task is loaded".to_owned() });
+        };
+        assert!(elements.end <= task.elements(), "elements {elements:?} of {}", task.elements());
+        let count = elements.end.saturating_sub(elements.start);
+        // Elements differ in cost, so each thread takes the next one when it is done with one.
+        let next = AtomicU64::new(elements.start);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let element = next.fetch_add(1, Ordering::Relaxed);
+                if element >= elements.end {
+                    return done;
+                }
+                done.push((element, task.element(element)));
+            }
+        };
+        let threads = u64::from(self.threads.get()).min(count);
+        let mut done: Vec<(u64, Vec<u8>)> = thread::scope(|scope| {
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let joined = running.into_iter().map(|thread| thread.join());
+            joined
+                .flat_map(|done| done.expect("rendering panics only on a bug, which ends the device's thread"))
+                .collect()
+        });
+        done.sort_unstable_by_key(|(element, _)| *element);
+        out.extend(done.into_iter().flat_map(|(_, bytes)| bytes));
         Ok(())
     }
 }

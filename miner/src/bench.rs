@@ -71,6 +71,7 @@ fn measure(device: &mut dyn Device, kind: Kind, algorithm: Algorithm, length: Du
     self_test(device, algorithm).map_err(|error| error.to_string())?;
     let rate = match kind {
         Kind::Hash => rate(device, algorithm, length).map_err(|error| error.reason)?.per_second(),
+        Kind::Render => return Err("it is not measured yet".to_owned()),
     };
     let info = device.info();
     let algorithm = algorithm.name();

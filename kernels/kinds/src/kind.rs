@@ -8,17 +8,48 @@ use std::str::FromStr;
 pub enum Kind {
     /// A search for a nonce whose header hash meets a target ([`crate::hash`]).
     Hash,
+    /// Pictures of a scene, path traced ([`crate::render`]).
+    Render,
+}
+
+/// How a kind's jobs are cut into units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// An endless space of nonces; a share is a lucky find that proves itself.
+    Search,
+    /// Elements from 0 to N, each done exactly once ([`crate::range`]); a share is a finished unit of them.
+    Range,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are listed to people.
-    pub const ALL: &'static [Self] = &[Self::Hash];
+    pub const ALL: &'static [Self] = &[Self::Hash, Self::Render];
 
     /// The name used on the wire, in options and in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hash => "hash",
+            Self::Render => "render",
+        }
+    }
+
+    /// How its jobs are cut.
+    #[must_use]
+    pub const fn shape(self) -> Shape {
+        match self {
+            Self::Hash => Shape::Search,
+            Self::Render => Shape::Range,
+        }
+    }
+
+    /// The operations that its elements' work is counted in, in the order of [`crate::range::Pilot::counts`]; none for a
+    /// search, whose work is counted in hashes.
+    #[must_use]
+    pub const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Hash => &[],
+            Self::Render => &crate::render::OPERATIONS,
         }
     }
 }
@@ -56,8 +87,9 @@ mod tests {
     fn every_name_parses_back() {
         for kind in Kind::ALL {
             assert_eq!(kind.name().parse(), Ok(*kind));
+            assert_eq!(kind.operations().is_empty(), kind.shape() == Shape::Search, "{kind}");
         }
         let error = "Hash".parse::<Kind>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown kind \"Hash\": expected one of hash");
+        assert_eq!(error.to_string(), "unknown kind \"Hash\": expected one of hash, render");
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod hash;
 mod kind;
+pub mod range;
 pub mod render;
 
-pub use kind::{Kind, UnknownKind};
+pub use kind::{Kind, Shape, UnknownKind};

@@ -204,7 +204,12 @@ impl Spec {
 }
 
 fn digest(value: &Value) -> Option<[u8; 32]> {
-    let text = value.as_str()?.as_bytes();
+    digest_of(value.as_str()?)
+}
+
+/// A digest from its 64 lower-case hex digits.
+pub(crate) fn digest_of(text: &str) -> Option<[u8; 32]> {
+    let text = text.as_bytes();
     let nibble = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

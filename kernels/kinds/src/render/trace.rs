@@ -32,6 +32,9 @@ pub struct Cost {
     pub surfaces: u64,
 }
 
+/// The counters of a [`Cost`] by name, and the number of paths.
+pub const OPERATIONS: [&str; 4] = ["nodes", "groups", "surfaces", "paths"];
+
 /// A ray's direction as boxes need it.
 struct Slopes {
     inverse: [f32; 3],
