@@ -168,6 +168,63 @@ impl fmt::Display for JobId {
     }
 }
 
+/// Most characters of a unit's id.
+pub const UNIT_CHARS_MAX: usize = 64;
+
+/// A unit as the wire names it: 1 to 64 of `a-z 0-9 -`, chosen by the pool and opaque to a miner.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UnitId(String);
+
+/// A text that is not a unit's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a unit id; they are 1 to {UNIT_CHARS_MAX} of a-z 0-9 -")]
+pub struct UnitIdError(String);
+
+impl UnitId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn takes(text: &str) -> bool {
+        (1..=UNIT_CHARS_MAX).contains(&text.len())
+            && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    }
+}
+
+impl FromStr for UnitId {
+    type Err = UnitIdError;
+
+    fn from_str(text: &str) -> Result<UnitId, UnitIdError> {
+        if UnitId::takes(text) {
+            Ok(UnitId(text.to_owned()))
+        } else {
+            Err(UnitIdError(text.chars().take(80).collect()))
+        }
+    }
+}
+
+impl TryFrom<String> for UnitId {
+    type Error = UnitIdError;
+    fn try_from(text: String) -> Result<UnitId, UnitIdError> {
+        text.parse()
+    }
+}
+
+impl From<UnitId> for String {
+    fn from(id: UnitId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for UnitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +244,16 @@ mod tests {
         assert_eq!("j17".parse(), Ok(JobId(17)));
         for bad in ["17", "j", "j017", "j0", "j-1", "j+1", "j99999999999999999999"] {
             assert!(bad.parse::<JobId>().is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn unit_ids() {
+        for good in ["0", "j12-5-a0", &"z".repeat(UNIT_CHARS_MAX)] {
+            assert_eq!(good.parse::<UnitId>().unwrap().as_str(), good);
+        }
+        for bad in ["", "A", "a b", "a/b", "é", "\"", &"z".repeat(UNIT_CHARS_MAX + 1)] {
+            assert!(bad.parse::<UnitId>().is_err(), "{bad:?} was taken");
         }
     }
 }

@@ -30,6 +30,12 @@ pub enum Rejection {
     /// No such worker was authorized on this connection.
     #[error("unauthorized worker")]
     Unauthorized,
+    /// The signature of a `work.prove` is not one of the key that was offered, or no key was.
+    #[error("the key is not proven")]
+    Unproven,
+    /// The miner's key returned wrong results before.
+    #[error("this key is banned")]
+    Banned,
     /// `mining.subscribe` comes first.
     #[error("not subscribed")]
     NotSubscribed,
@@ -44,7 +50,7 @@ impl Rejection {
             Rejection::Stale => 21,
             Rejection::Duplicate => 22,
             Rejection::LowDifficulty { .. } => 23,
-            Rejection::Unauthorized => 24,
+            Rejection::Unauthorized | Rejection::Unproven | Rejection::Banned => 24,
             Rejection::NotSubscribed => 25,
         }
     }
@@ -58,6 +64,8 @@ impl Rejection {
             Rejection::Duplicate => "duplicate",
             Rejection::LowDifficulty { .. } => "low_difficulty",
             Rejection::Unauthorized => "unauthorized",
+            Rejection::Unproven => "unproven",
+            Rejection::Banned => "banned",
             Rejection::NotSubscribed => "not_subscribed",
         }
     }

@@ -207,6 +207,8 @@ impl Session {
             ServerCall::ShowMessage(message) => return vec![Event::Message(printable(&message.0))],
             ServerCall::GetVersion => return vec![Event::Send(rpc::result_line(&request.id, &json!(AGENT)))],
             ServerCall::Ping => return vec![Event::Send(rpc::result_line(&request.id, &json!("pong")))],
+            // Not asked for, so nothing that a pool may tell.
+            ServerCall::Assign(_) | ServerCall::Revoke(_) => {}
             ServerCall::Unknown(_) if request.id == Id::Null => {}
             ServerCall::Unknown(method) => {
                 let rejection = Rejection::Other(format!("unknown method {}", printable(&method)));

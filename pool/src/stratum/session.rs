@@ -214,6 +214,10 @@ impl Session {
             ClientCall::ExtranonceSubscribe => ok(json!(true)),
             ClientCall::Ping => ok(json!("pong")),
             ClientCall::GetTransactions => ok(json!([])),
+            ClientCall::Prove(_) | ClientCall::UnitSubmit(_) | ClientCall::Release(_) => {
+                let rejection = Rejection::Other("lode-work was not granted on this connection".into());
+                vec![Action::Reply(rejection_line(id, &rejection))]
+            }
             ClientCall::Unknown(method) => {
                 vec![Action::Reply(rejection_line(id, &Rejection::Other(format!("unknown method {method:?}"))))]
             }
@@ -246,6 +250,7 @@ impl Session {
         }
         reply.subscribe_extranonce = configure.subscribe_extranonce.then_some(true);
         reply.info = configure.info.then_some(true);
+        reply.lode_work = configure.lode_work.as_ref().map(|_| None);
         let mut actions = vec![Action::Reply(result_line(id, &reply.to_json()))];
         actions.extend(self.issue_if_changed(now));
         actions

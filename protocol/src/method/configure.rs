@@ -2,13 +2,21 @@
 
 use serde_json::{Map, Value, json};
 
+use super::assign::is_kind;
 use super::{ParamError, Params};
 use crate::algorithm::Algorithm;
 use crate::difficulty::Difficulty;
 use crate::hex;
+use crate::key::PublicKey;
 
 /// Most extensions in one request.
 pub const EXTENSIONS_MAX: usize = 16;
+/// Most kinds of work that a client names.
+pub const KINDS_MAX: usize = 8;
+/// Most units that a client holds at once.
+pub const SLOTS_MAX: u32 = 64;
+/// Most characters of the address that blobs are had from.
+pub const HTTP_CHARS_MAX: usize = 256;
 
 /// The version-rolling extension's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +25,17 @@ pub struct VersionRolling {
     pub mask: u32,
     /// How many it needs.
     pub min_bit_count: u32,
+}
+
+/// The lode-work extension's values: what a client offers to do besides hashing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LodeWork {
+    /// The miner's key, to be proven by `work.prove`.
+    pub key: PublicKey,
+    /// Kinds of work that it does, 1 to [`KINDS_MAX`]. A pool ignores those that it does not have.
+    pub kinds: Vec<String>,
+    /// How many units it wants to hold at once, 1 to [`SLOTS_MAX`].
+    pub slots: u32,
 }
 
 /// A client's wishes.
@@ -30,6 +49,8 @@ pub struct Configure {
     pub subscribe_extranonce: bool,
     /// `info`
     pub info: bool,
+    /// `lode-work`
+    pub lode_work: Option<LodeWork>,
     /// Extensions that are not known here; each is answered with `false`.
     pub unknown: Vec<String>,
 }
@@ -60,6 +81,7 @@ impl Configure {
                 "minimum-difficulty" => configure.minimum_difficulty = Some(minimum_difficulty(values, algorithm)?),
                 "subscribe-extranonce" => configure.subscribe_extranonce = true,
                 "info" => configure.info = true,
+                "lode-work" => configure.lode_work = Some(lode_work(values)?),
                 other => configure.unknown.push(other.chars().take(64).collect()),
             }
         }
@@ -85,6 +107,12 @@ impl Configure {
         }
         if self.info {
             names.push("info".into());
+        }
+        if let Some(work) = &self.lode_work {
+            names.push("lode-work".into());
+            values.insert("lode-work.key".into(), json!(work.key));
+            values.insert("lode-work.kinds".into(), json!(work.kinds));
+            values.insert("lode-work.slots".into(), json!(work.slots));
         }
         json!([names, values])
     }
@@ -117,6 +145,49 @@ fn minimum_difficulty(values: &Map<String, Value>, algorithm: Algorithm) -> Resu
     Difficulty::from_f64(value, algorithm).map_err(|error| ParamError::Value { name, what: format!("{error}") })
 }
 
+fn lode_work(values: &Map<String, Value>) -> Result<LodeWork, ParamError> {
+    let key = PublicKey(hex_of(values, "lode-work.key")?);
+    let name = "lode-work.kinds";
+    let wanted = "an array of 1 to 8 names of kinds";
+    let kinds = values.get(name).and_then(Value::as_array).ok_or(ParamError::Type { name, wanted })?;
+    if !(1..=KINDS_MAX).contains(&kinds.len()) {
+        return Err(ParamError::Type { name, wanted });
+    }
+    let kinds = kinds.iter().map(|kind| kind.as_str().filter(|kind| is_kind(kind)).map(str::to_owned));
+    let kinds = kinds.collect::<Option<Vec<_>>>().ok_or(ParamError::Type { name, wanted })?;
+    let name = "lode-work.slots";
+    let slots = values.get(name).and_then(Value::as_u64).and_then(|slots| u32::try_from(slots).ok());
+    let slots = slots.filter(|slots| (1..=SLOTS_MAX).contains(slots));
+    let slots = slots.ok_or(ParamError::Type { name, wanted: "a number from 1 to 64" })?;
+    Ok(LodeWork { key, kinds, slots })
+}
+
+fn hex_of<const N: usize>(values: &Map<String, Value>, name: &'static str) -> Result<[u8; N], ParamError> {
+    let text = values.get(name).and_then(Value::as_str);
+    let text = text.ok_or(ParamError::Type { name, wanted: "a string of hex digits" })?;
+    hex::decode_array(text).map_err(|source| ParamError::Hex { name, source })
+}
+
+/// Where a pool's blobs are had over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpAt {
+    /// At this base URL, without a slash at its end; `/api/v1/blobs/...` follows it.
+    Url(String),
+    /// At this port of the host that the miner reached the pool at, over plain HTTP.
+    Port(u16),
+}
+
+/// What a pool answers where it grants lode-work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LodeWorkReply {
+    /// What the miner signs, new for each connection.
+    pub nonce: [u8; 32],
+    /// The id of the pool's ledger, signed with it.
+    pub pool: [u8; 16],
+    /// Where its blobs are.
+    pub http: HttpAt,
+}
+
 /// A pool's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConfigureReply {
@@ -128,6 +199,8 @@ pub struct ConfigureReply {
     pub subscribe_extranonce: Option<bool>,
     /// Whether the client's description was taken, where it was given.
     pub info: Option<bool>,
+    /// What lode-work needs next, where it was asked for; `None` inside refuses it.
+    pub lode_work: Option<Option<LodeWorkReply>>,
     /// Extensions to refuse by name.
     pub unknown: Vec<String>,
 }
@@ -155,6 +228,18 @@ impl ConfigureReply {
                 result.insert(name.into(), json!(granted));
             }
         }
+        if let Some(work) = &self.lode_work {
+            result.insert("lode-work".into(), json!(work.is_some()));
+            if let Some(LodeWorkReply { nonce, pool, http }) = work {
+                result.insert("lode-work.nonce".into(), json!(hex::encode(nonce)));
+                result.insert("lode-work.pool".into(), json!(hex::encode(pool)));
+                let http = match http {
+                    HttpAt::Url(url) => json!(url),
+                    HttpAt::Port(port) => json!(port),
+                };
+                result.insert("lode-work.http".into(), http);
+            }
+        }
         Value::Object(result)
     }
 
@@ -170,6 +255,37 @@ impl ConfigureReply {
         let text = result.get(name).and_then(Value::as_str).ok_or(ParamError::Type { name, wanted: "a string" })?;
         hex::decode_u32_be(text).map(Some).map_err(|source| ParamError::Hex { name, source })
     }
+
+    /// What a pool that grants lode-work needs next, from its result; `None` where it does not grant it.
+    ///
+    /// # Errors
+    /// The result grants it and lacks a value, or has one that is malformed.
+    pub fn granted_lode_work(result: &Value) -> Result<Option<LodeWorkReply>, ParamError> {
+        let Some(values) = result.as_object().filter(|values| values.get("lode-work") == Some(&Value::Bool(true)))
+        else {
+            return Ok(None);
+        };
+        let nonce = hex_of(values, "lode-work.nonce")?;
+        let pool = hex_of(values, "lode-work.pool")?;
+        Ok(Some(LodeWorkReply { nonce, pool, http: http_at(values)? }))
+    }
+}
+
+fn http_at(values: &Map<String, Value>) -> Result<HttpAt, ParamError> {
+    let name = "lode-work.http";
+    let at = match values.get(name) {
+        Some(Value::Number(port)) => {
+            let port = port.as_u64().and_then(|port| u16::try_from(port).ok());
+            port.filter(|&port| port > 0).map(HttpAt::Port)
+        }
+        Some(Value::String(url)) => {
+            let web = url.starts_with("http://") || url.starts_with("https://");
+            let plain = url.len() <= HTTP_CHARS_MAX && url.bytes().all(|byte| byte.is_ascii_graphic());
+            (web && plain).then(|| HttpAt::Url(url.trim_end_matches('/').to_owned()))
+        }
+        _ => None,
+    };
+    at.ok_or(ParamError::Type { name, wanted: "a port or an http(s) URL of at most 256 characters" })
 }
 
 #[cfg(test)]
@@ -208,6 +324,59 @@ mod tests {
     fn wrong_types_are_named() {
         for bad in [json!([]), json!([5]), json!([[5]]), json!([["version-rolling"], {"version-rolling.mask": 5}])] {
             assert!(Configure::from_params(bad.as_array().unwrap(), Algorithm::Sha256d).is_err());
+        }
+    }
+
+    #[test]
+    fn lode_work_round_trips_and_its_bounds_are_kept() {
+        let work = LodeWork { key: PublicKey([7; 32]), kinds: vec!["render".into(); KINDS_MAX], slots: SLOTS_MAX };
+        let configure = Configure { lode_work: Some(work), ..Configure::default() };
+        let params = configure.to_params(Algorithm::Sha256d);
+        let read = |params: &Value| Configure::from_params(params.as_array().unwrap(), Algorithm::Sha256d);
+        assert_eq!(read(&params), Ok(configure));
+        for (name, bad) in [
+            ("lode-work.key", json!("00")),
+            ("lode-work.key", json!(null)),
+            ("lode-work.kinds", json!([])),
+            ("lode-work.kinds", json!(vec!["render"; KINDS_MAX + 1])),
+            ("lode-work.kinds", json!(["Render"])),
+            ("lode-work.kinds", json!(["x".repeat(33)])),
+            ("lode-work.slots", json!(0)),
+            ("lode-work.slots", json!(SLOTS_MAX + 1)),
+            ("lode-work.slots", json!("4")),
+        ] {
+            let mut params = params.clone();
+            params[1][name] = bad;
+            assert!(read(&params).unwrap_err().to_string().contains(name), "{params}");
+        }
+    }
+
+    #[test]
+    fn the_grant_of_lode_work_round_trips_and_a_refusal_is_one() {
+        let url = HttpAt::Url("https://pool.example/lode".into());
+        for http in [url, HttpAt::Port(8080)] {
+            let work = LodeWorkReply { nonce: [1; 32], pool: [2; 16], http };
+            let reply = ConfigureReply { lode_work: Some(Some(work.clone())), ..ConfigureReply::default() };
+            let json = reply.to_json();
+            assert_eq!(ConfigureReply::granted_lode_work(&json), Ok(Some(work)));
+            for (name, bad) in [
+                ("lode-work.nonce", json!("00")),
+                ("lode-work.pool", json!(1)),
+                ("lode-work.http", json!(0)),
+                ("lode-work.http", json!(65_536)),
+                ("lode-work.http", json!("ftp://x")),
+                ("lode-work.http", json!(format!("http://{}", "x".repeat(HTTP_CHARS_MAX)))),
+                ("lode-work.http", json!("http://x y")),
+            ] {
+                let mut json = json.clone();
+                json[name] = bad;
+                assert!(ConfigureReply::granted_lode_work(&json).is_err(), "{json}");
+            }
+        }
+        let refused = ConfigureReply { lode_work: Some(None), ..ConfigureReply::default() }.to_json();
+        assert_eq!(ConfigureReply::granted_lode_work(&refused), Ok(None));
+        for other in [json!({}), json!(true), json!(null), json!([])] {
+            assert_eq!(ConfigureReply::granted_lode_work(&other), Ok(None));
         }
     }
 }
