@@ -93,7 +93,7 @@ impl Specs {
         };
         match read() {
             None => Err(SpecError::Malformed(path)),
-            Some(spec) if spec.rate.algorithm() != terms.algorithm => Err(SpecError::Algorithm(path)),
+            Some(spec) if Some(spec.rate.algorithm()) != terms.algorithm() => Err(SpecError::Algorithm(path)),
             Some(spec) => Ok(spec),
         }
     }

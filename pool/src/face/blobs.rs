@@ -7,11 +7,12 @@ use lode_protocol::Digest;
 use lode_protocol::api::BlobView;
 
 use super::Face;
+use crate::blobs::Owner;
 use crate::blobs::port::{Downloading, not_yours};
 
 pub(super) fn view(face: &Face, reader: &BlobReader, digest: &Digest) -> Result<BlobView, PortError> {
     let may_read = match reader {
-        BlobReader::Sponsor(sponsor) => face.blobs.owns(sponsor, digest),
+        BlobReader::Sponsor(sponsor) => face.blobs.owns(&Owner::Sponsor(sponsor.clone()), digest),
     };
     match may_read {
         true => Ok(BlobView { digest: *digest, bytes: face.blobs.bytes(digest)? }),

@@ -20,8 +20,8 @@ use lode_protocol::ids::{AccountName, JobId, SponsorName};
 use lode_protocol::{Algorithm, Digest};
 use tokio::sync::watch;
 
-use crate::blobs::Blobs;
 use crate::blobs::port::{Downloading, Uploading};
+use crate::blobs::{Blobs, Owner, Quota};
 use crate::config::Config;
 use crate::jobs::search::Search;
 use crate::ledger::entry::Millis;
@@ -230,11 +230,12 @@ impl Port for Face {
         delivery: Delivery,
         announced: Option<u64>,
     ) -> Result<Uploading, PortError> {
-        self.blobs.begin_upload(sponsor, delivery, announced).await
+        let quota = Quota::of_sponsor(&self.config.blobs);
+        self.blobs.begin_upload(&Owner::Sponsor(sponsor.clone()), quota, delivery, announced).await
     }
 
     fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64 {
-        self.blobs.arrived(sponsor, digest)
+        self.blobs.arrived(&Owner::Sponsor(sponsor.clone()), digest)
     }
 
     fn blob(&self, reader: &BlobReader, digest: &Digest) -> Result<BlobView, PortError> {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock::Clock;
 use crate::jobs::book::Book;
+use crate::ledger::entry::{Effort, Shape};
 use crate::ledger::plan::Command;
 use crate::ledger::writer::{Listener, Opening, Options};
 use crate::stratum::bans::Bans;
@@ -20,7 +21,7 @@ use crate::stratum::presence::Presence;
 struct Ends(mpsc::UnboundedSender<JobId>);
 
 impl Listener for Ends {
-    fn share(&mut self, _: &AccountName, _: Algorithm, _: u128, _: Millis) {}
+    fn share(&mut self, _: &AccountName, _: Effort<'_>, _: u128, _: Millis) {}
     fn closed(&mut self, job: JobId) {
         self.0.send(job).unwrap();
     }
@@ -175,9 +176,10 @@ async fn work_is_quoted_at_the_rate_of_the_algorithm_and_kept_with_the_job() {
     assert_eq!(runnable, [false, true]);
     face.submit(&sponsor, job_of(Algorithm::Scrypt, 1000), None).await.unwrap();
     let terms = face.record(JobId(1)).unwrap().terms;
-    assert_eq!((terms.algorithm, terms.rate_card), (Algorithm::Scrypt, 2));
+    assert_eq!((terms.algorithm(), terms.rate_card), (Some(Algorithm::Scrypt), 2));
     assert_eq!(face.specs.hash_spec(&terms).unwrap().work_expected(), quotes[1].work_expected);
-    let wrong = crate::ledger::entry::Terms { algorithm: Algorithm::Sha256d, ..terms };
+    let shape = Shape::Search { algorithm: Algorithm::Sha256d, work_expected: terms.work_expected() };
+    let wrong = crate::ledger::entry::Terms { shape, ..terms };
     assert!(matches!(face.specs.hash_spec(&wrong), Err(crate::specs::SpecError::Algorithm(_))));
 }
 
