@@ -2,7 +2,7 @@
 //! when nothing is drawn with them any more.
 //!
 //! ```text
-//! DIR/audit/<BLAKE3 of the secret>    the secret in hex; mode 0600
+//! DIR/audit/<commitment>    the secret in hex; mode 0600
 //! ```
 //!
 //! The file is on stable storage before its hash is committed to the ledger, so a committed secret is always here; one
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use lode_protocol::hex;
 
+use crate::ledger::draw::commitment;
 use crate::ledger::journal::sync_dir;
 
 /// A secret.
@@ -32,12 +33,6 @@ pub struct SecretFileError {
 #[derive(Debug, Clone)]
 pub struct Vault {
     dir: PathBuf,
-}
-
-/// What is committed of a secret.
-#[must_use]
-pub fn hash_of(secret: &Secret) -> [u8; 32] {
-    *blake3::hash(secret).as_bytes()
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> SecretFileError {
@@ -76,7 +71,7 @@ impl Vault {
     /// The disk fails.
     pub fn make(&self) -> Result<Secret, SecretFileError> {
         let secret: Secret = rand::random();
-        let path = self.path(&hash_of(&secret));
+        let path = self.path(&commitment(&secret));
         let part = path.with_extension("part");
         let write = || -> io::Result<()> {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
@@ -98,7 +93,7 @@ impl Vault {
         match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(io_error(&path)(error)),
-            Ok(text) => Ok(hex::decode_array::<32>(text.trim()).ok().filter(|secret| hash_of(secret) == *hash)),
+            Ok(text) => Ok(hex::decode_array::<32>(text.trim()).ok().filter(|secret| commitment(secret) == *hash)),
         }
     }
 
@@ -145,19 +140,19 @@ mod tests {
         let vault = Vault::open(dir.path()).unwrap();
         let (one, other) = (vault.make().unwrap(), vault.make().unwrap());
         assert_ne!(one, other);
-        let path = vault.path(&hash_of(&one));
+        let path = vault.path(&commitment(&one));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         // Another life of the pool.
         fs::write(vault.dir.join("half.part"), b"x").unwrap();
         let vault = Vault::open(dir.path()).unwrap();
-        assert_eq!(vault.read(&hash_of(&one)).unwrap(), Some(one));
-        assert_eq!(vault.unused(&|hash| *hash == hash_of(&one)).unwrap(), Some(other));
+        assert_eq!(vault.read(&commitment(&one)).unwrap(), Some(one));
+        assert_eq!(vault.unused(&|hash| *hash == commitment(&one)).unwrap(), Some(other));
         assert_eq!(vault.unused(&|_| true).unwrap(), None);
-        vault.forget(&hash_of(&other)).unwrap();
-        vault.forget(&hash_of(&other)).unwrap();
-        assert_eq!(vault.read(&hash_of(&other)).unwrap(), None);
+        vault.forget(&commitment(&other)).unwrap();
+        vault.forget(&commitment(&other)).unwrap();
+        assert_eq!(vault.read(&commitment(&other)).unwrap(), None);
         fs::write(&path, format!("{}\n", "00".repeat(32))).unwrap();
-        assert_eq!(vault.read(&hash_of(&one)).unwrap(), None, "it is not what its name says");
+        assert_eq!(vault.read(&commitment(&one)).unwrap(), None, "it is not what its name says");
         assert_eq!(fs::read_dir(&vault.dir).unwrap().count(), 1);
     }
 }
