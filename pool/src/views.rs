@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::sponsor::SponsorBalance;
 use lode_protocol::api::{
-    Amount, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView, WorkerView,
+    Amount, AuditsView, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView, WorkerView,
 };
 use lode_protocol::header::HEADER_BYTES;
 use lode_protocol::ids::{AccountName, AssetName, SponsorName};
@@ -13,17 +13,25 @@ use lode_protocol::{Algorithm, Work, hex};
 use ruint::aliases::U256;
 
 use crate::clock::rfc3339;
-use crate::ledger::entry::{Outcome, Scheme};
+use crate::ledger::entry::{Outcome, RangeTerms, Scheme};
 use crate::ledger::fold::{Account, Earning, Job, Solution, Sponsor, Worker};
-use crate::ledger::payout::settle;
+use crate::ledger::payout::{earned, settle};
 use crate::share::hash_of;
 use crate::stratum::presence::Rig;
 
+/// Whether a range job takes no units any more, and is not closed yet.
+fn is_auditing(job: &Job) -> bool {
+    let all_done = |range: &RangeTerms| job.elements_done == range.cost.elements();
+    job.ending.is_some() || job.terms.range().is_some_and(all_done)
+}
+
 fn state(job: &Job) -> JobState {
     match job.closed.as_ref().map(|closed| closed.outcome) {
-        Some(Outcome::Solved) => JobState::Done,
+        Some(Outcome::Solved | Outcome::Completed { .. }) => JobState::Done,
         Some(Outcome::Cancelled) => JobState::Cancelled,
         Some(Outcome::Expired | Outcome::Exhausted) => JobState::Expired,
+        Some(Outcome::Quarantined) => JobState::Quarantined,
+        None if is_auditing(job) => JobState::Auditing,
         None if job.shares > 0 => JobState::Running,
         None => JobState::Open,
     }
@@ -34,6 +42,9 @@ fn state(job: &Job) -> JobState {
 pub fn job(job: &Job) -> JobView {
     let terms = &job.terms;
     let closed = job.closed.as_ref();
+    let range = terms.range();
+    let so_far = |amount: u128| range.map(|_| Amount(amount));
+    let has_file = closed.is_some_and(|closed| matches!(closed.outcome, Outcome::Completed { .. }));
     JobView {
         id: terms.job,
         name: terms.name.clone(),
@@ -43,8 +54,8 @@ pub fn job(job: &Job) -> JobView {
         sponsor: terms.sponsor.clone(),
         asset: terms.asset.clone(),
         budget: Amount(terms.budget),
-        paid: closed.map(|closed| Amount(closed.paid)),
-        fee: closed.map(|closed| Amount(closed.fee)),
+        paid: closed.map(|closed| Amount(closed.paid)).or_else(|| so_far(job.paid)),
+        fee: closed.map(|closed| Amount(closed.fee)).or_else(|| so_far(job.fees)),
         refunded: closed.map(|closed| Amount(closed.refunded)),
         fee_bps: terms.fee_bps,
         payout: match terms.scheme {
@@ -61,12 +72,12 @@ pub fn job(job: &Job) -> JobView {
         cancel_at: job.cancel_at.map(rfc3339),
         closed_at: closed.map(|closed| rfc3339(closed.at)),
         solution: job.solution.as_ref().map(|solution| hex::encode(&solution.hash)),
-        elements: terms.range().map(|range| range.cost.elements()),
-        elements_done: None,
-        elements_matured: None,
-        audits: None,
-        preview: None,
-        result: job.solution.as_ref().map(|_| format!("/api/v1/jobs/{}/result", terms.job)),
+        elements: range.map(|range| range.cost.elements()),
+        elements_done: range.map(|_| job.elements_done),
+        elements_matured: range.map(|_| job.elements_matured),
+        audits: range.map(|_| AuditsView { passed: job.matured_batches, voided: job.voids }),
+        preview: range.filter(|_| job.elements_done > 0).map(|_| format!("/jobs/{}/preview.png", terms.job)),
+        result: (job.solution.is_some() || has_file).then(|| format!("/api/v1/jobs/{}/result", terms.job)),
     }
 }
 
@@ -84,12 +95,25 @@ fn pending(job: &Job, work: u128) -> u128 {
     muldiv(pot, work, job.work)
 }
 
+/// What an account got of a job or would get if it closed now, and the part of it that is not payable yet.
+fn amounts(job: &Job, earning: &Earning) -> (u128, u128) {
+    let paid = earning.amount.unwrap_or(0);
+    let open = match (job.terms.range(), &job.closed, earning.amount) {
+        // What has not matured when a range job closes comes to nothing.
+        (_, Some(_), _) | (None, None, Some(_)) => 0,
+        (None, None, None) => pending(job, earning.work),
+        (Some(_), None, _) => earned(&job.terms, earning.work.saturating_sub(earning.matured_work)).pay,
+    };
+    (paid.saturating_add(open), open)
+}
+
 /// What an account earned with a job.
 #[must_use]
 pub fn earning(job: &Job, earning: &Earning) -> EarningView {
-    let (amount, state_of) = match earning.amount {
-        Some(amount) => (amount, EarningState::Matured),
-        None => (pending(job, earning.work), EarningState::Pending),
+    let (amount, open) = amounts(job, earning);
+    let settled = match job.terms.range() {
+        Some(_) => job.closed.is_some(),
+        None => earning.amount.is_some(),
     };
     EarningView {
         job: job.terms.job,
@@ -100,8 +124,8 @@ pub fn earning(job: &Job, earning: &Earning) -> EarningView {
         work_total: Work(job.work),
         share_ppm: u32::try_from(muldiv(1_000_000, earning.work, job.work)).unwrap_or(u32::MAX),
         amount: Amount(amount),
-        pending: Amount(if state_of == EarningState::Pending { amount } else { 0 }),
-        state: state_of,
+        pending: Amount(open),
+        state: if settled { EarningState::Matured } else { EarningState::Pending },
         closed_at: job.closed.as_ref().map(|closed| rfc3339(closed.at)),
     }
 }

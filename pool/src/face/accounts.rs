@@ -58,7 +58,8 @@ fn open_earnings(face: &Face, account: &AccountName) -> Result<Vec<EarningView>,
     let newest = face.store().earnings_before(account, JobId(u64::MAX), OPEN_JOBS_MAX);
     let mut open = Vec::new();
     for (id, earning) in newest.map_err(|error| store_down(&error))? {
-        if earning.amount.is_none() {
+        // A search's is settled once it has an amount; a range job's when all of its work has matured.
+        if earning.amount.is_none() || (1..earning.work).contains(&earning.matured_work) {
             open.push(views::earning(&face.record(id)?, &earning));
         }
     }
