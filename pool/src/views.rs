@@ -15,18 +15,25 @@ use ruint::aliases::U256;
 use crate::clock::rfc3339;
 use crate::ledger::entry::{Outcome, Scheme};
 use crate::ledger::fold::{Account, Earning, Job, Solution, Sponsor, Worker};
-use crate::ledger::payout::settle;
+use crate::ledger::payout::{earned, settle};
 use crate::share::hash_of;
 use crate::stratum::presence::Rig;
 
 fn state(job: &Job) -> JobState {
     match job.closed.as_ref().map(|closed| closed.outcome) {
-        Some(Outcome::Solved) => JobState::Done,
+        Some(Outcome::Solved | Outcome::Completed { .. }) => JobState::Done,
+        Some(Outcome::Quarantined) => JobState::Quarantined,
         Some(Outcome::Cancelled) => JobState::Cancelled,
         Some(Outcome::Expired | Outcome::Exhausted) => JobState::Expired,
+        None if job.ending.is_some() || is_done(job) => JobState::Auditing,
         None if job.shares > 0 => JobState::Running,
         None => JobState::Open,
     }
+}
+
+/// Whether every element of a range job is done.
+fn is_done(job: &Job) -> bool {
+    job.terms.range().is_some_and(|range| range.cost.elements() == job.elements_done)
 }
 
 /// A job.
@@ -70,21 +77,32 @@ fn muldiv(a: u128, b: u128, c: u128) -> u128 {
     u128::try_from(quotient).unwrap_or(u128::MAX)
 }
 
-/// What `work` would earn if the open job closed unsolved now, rounded down.
-fn pending(job: &Job, work: u128) -> u128 {
+/// What an account's work in an open job that is not payable yet is expected to come to, rounded down: in a search what
+/// it would be if that closed unsolved now, in a range job what all of it is worth once it matures.
+#[must_use]
+pub fn pending(job: &Job, earning: &Earning) -> u128 {
+    if job.closed.is_some() {
+        return 0;
+    }
+    if job.terms.range().is_some() {
+        return earned(&job.terms, earning.work.saturating_sub(earning.matured_work)).pay;
+    }
     let all: AccountName = "all".parse().expect("a plain word is a name");
     let settled = settle(&job.terms, Outcome::Expired, &BTreeMap::from([(all, job.work)]));
     let pot: u128 = settled.payouts.into_values().sum();
-    muldiv(pot, work, job.work)
+    muldiv(pot, earning.work, job.work)
 }
 
-/// What an account earned with a job.
+/// What an account earned with a job. Of an open range job that is what has matured so far.
 #[must_use]
 pub fn earning(job: &Job, earning: &Earning) -> EarningView {
     let (amount, state_of) = match earning.amount {
+        Some(amount) if job.closed.is_some() => (amount, EarningState::Matured),
+        amount if job.terms.range().is_some() => (amount.unwrap_or(0), EarningState::Pending),
         Some(amount) => (amount, EarningState::Matured),
-        None => (pending(job, earning.work), EarningState::Pending),
+        None => (pending(job, earning), EarningState::Pending),
     };
+    let amount = amount.saturating_add(earning.duplicates);
     EarningView {
         job: job.terms.job,
         name: job.terms.name.clone(),
@@ -99,16 +117,16 @@ pub fn earning(job: &Job, earning: &Earning) -> EarningView {
     }
 }
 
-/// An account's balances: its record, and what it has in open jobs.
+/// An account's balances: its record, and what is expected of open jobs.
 #[must_use]
-pub fn balances(record: &Account, open: &[EarningView]) -> BTreeMap<AssetName, BalanceView> {
+pub fn balances(record: &Account, expected: &[(AssetName, u128)]) -> BTreeMap<AssetName, BalanceView> {
     let mut balances: BTreeMap<AssetName, BalanceView> = BTreeMap::new();
     for (asset, &amount) in &record.matured {
         balances.entry(asset.clone()).or_default().matured = Amount(amount);
     }
-    for row in open {
-        let pending = &mut balances.entry(row.asset.clone()).or_default().pending;
-        *pending = Amount(pending.0.saturating_add(row.amount.0));
+    for (asset, amount) in expected {
+        let pending = &mut balances.entry(asset.clone()).or_default().pending;
+        *pending = Amount(pending.0.saturating_add(*amount));
     }
     balances
 }

@@ -41,7 +41,7 @@ pub(super) async fn submit(
             Ok(Submitted { job: views::job(&record), quote, created: true })
         }
         Done::OpenedBefore(id) => Ok(Submitted { job: views::job(&face.record(id)?), quote, created: false }),
-        Done::Entered | Done::Repeated => Err(PortError::Conflict("the job was not opened".into())),
+        _ => Err(PortError::Conflict("the job was not opened".into())),
     }
 }
 
