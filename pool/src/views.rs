@@ -13,17 +13,11 @@ use lode_protocol::{Algorithm, Work, hex};
 use ruint::aliases::U256;
 
 use crate::clock::rfc3339;
-use crate::ledger::entry::{Outcome, RangeTerms, Scheme};
+use crate::ledger::entry::{Outcome, Scheme};
 use crate::ledger::fold::{Account, Earning, Job, Solution, Sponsor, Worker};
 use crate::ledger::payout::{earned, settle};
 use crate::share::hash_of;
 use crate::stratum::presence::Rig;
-
-/// Whether a range job takes no units any more, and is not closed yet.
-fn is_auditing(job: &Job) -> bool {
-    let all_done = |range: &RangeTerms| job.elements_done == range.cost.elements();
-    job.ending.is_some() || job.terms.range().is_some_and(all_done)
-}
 
 fn state(job: &Job) -> JobState {
     match job.closed.as_ref().map(|closed| closed.outcome) {
@@ -31,10 +25,15 @@ fn state(job: &Job) -> JobState {
         Some(Outcome::Cancelled) => JobState::Cancelled,
         Some(Outcome::Expired | Outcome::Exhausted) => JobState::Expired,
         Some(Outcome::Quarantined) => JobState::Quarantined,
-        None if is_auditing(job) => JobState::Auditing,
+        None if job.ending.is_some() || is_done(job) => JobState::Auditing,
         None if job.shares > 0 => JobState::Running,
         None => JobState::Open,
     }
+}
+
+/// Whether every element of a range job is done.
+fn is_done(job: &Job) -> bool {
+    job.terms.range().is_some_and(|range| range.cost.elements() == job.elements_done)
 }
 
 /// A job.
@@ -87,34 +86,31 @@ fn muldiv(a: u128, b: u128, c: u128) -> u128 {
     u128::try_from(quotient).unwrap_or(u128::MAX)
 }
 
-/// What `work` would earn if the open job closed unsolved now, rounded down.
-fn pending(job: &Job, work: u128) -> u128 {
+/// What an account's work in an open job that is not payable yet is expected to come to, rounded down: in a search what
+/// it would be if that closed unsolved now, in a range job what all of it is worth once it matures.
+#[must_use]
+pub fn pending(job: &Job, earning: &Earning) -> u128 {
+    if job.closed.is_some() {
+        return 0;
+    }
+    if job.terms.range().is_some() {
+        return earned(&job.terms, earning.work.saturating_sub(earning.matured_work)).pay;
+    }
     let all: AccountName = "all".parse().expect("a plain word is a name");
     let settled = settle(&job.terms, Outcome::Expired, &BTreeMap::from([(all, job.work)]));
     let pot: u128 = settled.payouts.into_values().sum();
-    muldiv(pot, work, job.work)
+    muldiv(pot, earning.work, job.work)
 }
 
-/// What an account got of a job or would get if it closed now, and the part of it that is not payable yet.
-fn amounts(job: &Job, earning: &Earning) -> (u128, u128) {
-    let paid = earning.amount.unwrap_or(0);
-    let open = match (job.terms.range(), &job.closed, earning.amount) {
-        // What has not matured when a range job closes comes to nothing.
-        (_, Some(_), _) | (None, None, Some(_)) => 0,
-        (None, None, None) => pending(job, earning.work),
-        (Some(_), None, _) => earned(&job.terms, earning.work.saturating_sub(earning.matured_work)).pay,
-    };
-    (paid.saturating_add(open), open)
-}
-
-/// What an account earned with a job.
+/// What an account earned with a job: what is payable, and what would be if all of the rest matured too.
 #[must_use]
 pub fn earning(job: &Job, earning: &Earning) -> EarningView {
-    let (amount, open) = amounts(job, earning);
     let settled = match job.terms.range() {
         Some(_) => job.closed.is_some(),
         None => earning.amount.is_some(),
     };
+    let open = if settled { 0 } else { pending(job, earning) };
+    let amount = earning.amount.unwrap_or(0).saturating_add(open).saturating_add(earning.duplicates);
     EarningView {
         job: job.terms.job,
         name: job.terms.name.clone(),
@@ -130,16 +126,16 @@ pub fn earning(job: &Job, earning: &Earning) -> EarningView {
     }
 }
 
-/// An account's balances: its record, and what it has in open jobs.
+/// An account's balances: its record, and what is expected of open jobs.
 #[must_use]
-pub fn balances(record: &Account, open: &[EarningView]) -> BTreeMap<AssetName, BalanceView> {
+pub fn balances(record: &Account, expected: &[(AssetName, u128)]) -> BTreeMap<AssetName, BalanceView> {
     let mut balances: BTreeMap<AssetName, BalanceView> = BTreeMap::new();
     for (asset, &amount) in &record.matured {
         balances.entry(asset.clone()).or_default().matured = Amount(amount);
     }
-    for row in open {
-        let pending = &mut balances.entry(row.asset.clone()).or_default().pending;
-        *pending = Amount(pending.0.saturating_add(row.pending.0));
+    for (asset, amount) in expected {
+        let pending = &mut balances.entry(asset.clone()).or_default().pending;
+        *pending = Amount(pending.0.saturating_add(*amount));
     }
     balances
 }
