@@ -22,8 +22,8 @@ use lode_protocol::ids::{AccountName, JobId, SponsorName};
 use lode_protocol::{Algorithm, Digest};
 use tokio::sync::watch;
 
+use crate::blobs::Blobs;
 use crate::blobs::port::{Downloading, Uploading};
-use crate::blobs::{Blobs, Owner, Quota};
 use crate::config::Config;
 use crate::desk::Desk;
 use crate::jobs::search::Search;
@@ -250,13 +250,11 @@ impl Port for Face {
         delivery: Delivery,
         announced: Option<u64>,
     ) -> Result<Uploading, PortError> {
-        let sponsor = blobs::sponsor(client)?;
-        let quota = Quota::of_sponsor(&self.config.blobs);
-        self.blobs.begin_upload(&Owner::Sponsor(sponsor.clone()), quota, delivery, announced).await
+        blobs::upload(self, client, delivery, announced).await
     }
 
     fn arrived(&self, client: &BlobClient, digest: &Digest) -> u64 {
-        blobs::sponsor(client).map_or(0, |sponsor| self.blobs.arrived(&Owner::Sponsor(sponsor.clone()), digest))
+        blobs::arrived(self, client, digest)
     }
 
     fn blob(&self, client: &BlobClient, digest: &Digest) -> Result<BlobView, PortError> {
