@@ -14,7 +14,9 @@ use lode_dashboard::HttpOptions;
 use lode_dashboard::metrics as names;
 use lode_protocol::Algorithm;
 use lode_protocol::api::ListenerView;
+use lode_kinds::{Kind, Shape};
 use lode_protocol::ids::{AccountName, JobId};
+use lode_protocol::method::configure::HttpAt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -25,11 +27,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::face::Face;
 use crate::jobs::book::Book;
+use crate::jobs::range::hall::{self, Hall};
 use crate::ledger::entry::{Effort, Millis};
 use crate::ledger::events::VoidInfo;
 use crate::ledger::fold::Job;
 use crate::ledger::store::Opened;
-use crate::ledger::writer::{self, Ledger, OpenError, Opening, Tip};
+use crate::ledger::writer::{self, OpenError, Opening, Tip};
 use crate::secrets::{SecretError, Secrets};
 use crate::specs::Specs;
 use crate::stats::Stats;
@@ -37,6 +40,7 @@ use crate::stratum::bans::Bans;
 use crate::stratum::extranonce::Extranonces;
 use crate::stratum::judges::Judges;
 use crate::stratum::presence::Presence;
+use crate::stratum::ranges::Offer;
 use crate::stratum::session::Settings;
 use crate::stratum::{Shared, accept};
 
@@ -179,7 +183,27 @@ impl Pool {
         let inside = CancellationToken::new();
         let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, inside.clone());
         let keeper = tokio::spawn(keeper);
-        let shared = Arc::new(shared(&config, &secrets, &clock, book, ledger));
+        let hall_options = hall::Options { share_ms: config.range.interval_ms, canary: config.audit.canary };
+        let (hall, usher, impossible) = Hall::start(ledger.clone(), clock.clone(), hall_options, inside.clone());
+        drop(impossible);
+        let usher = tokio::spawn(usher);
+        let offer = offer(&config, ledger.pool(), &http);
+        let shared = Shared {
+            book,
+            hall,
+            blobs: blobs.clone(),
+            passes: Arc::default(),
+            offer,
+            ledger,
+            clock: clock.clone(),
+            extranonces: Arc::new(extranonces(&config, &secrets)),
+            bans: Bans::new(config.bans),
+            presence: Presence::default(),
+            judges: Judges::default(),
+            limits: config.limits,
+            doors: Arc::default(),
+        };
+        let shared = Arc::new(shared);
         let (changes, joiner) = changes(shared.ledger.tip(), shared.presence.changes(), inside.clone());
         let joiner = tokio::spawn(joiner);
         let options = http_options(&config, metrics);
@@ -199,7 +223,7 @@ impl Pool {
         let web = lode_dashboard::serve(http, face.clone(), options, shutdown.clone().cancelled_owned());
         run_sockets(sockets, &face, web, &shutdown).await;
         inside.cancel();
-        for task in [keeper, joiner] {
+        for task in [keeper, usher, joiner] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the pool failed");
             }
@@ -210,19 +234,13 @@ impl Pool {
     }
 }
 
-/// What the stratum side shares.
-fn shared(config: &Config, secrets: &Secrets, clock: &Clock, book: Book, ledger: Ledger) -> Shared {
-    Shared {
-        book,
-        ledger,
-        clock: clock.clone(),
-        extranonces: Arc::new(extranonces(config, secrets)),
-        bans: Bans::new(config.bans),
-        presence: Presence::default(),
-        judges: Judges::default(),
-        limits: config.limits,
-        doors: Arc::default(),
-    }
+/// What those who do range work are offered.
+fn offer(config: &Config, pool: [u8; 16], http: &TcpListener) -> Offer {
+    // A listener that is bound has an address, as long as it is open.
+    let port = http.local_addr().map_or(config.http.port(), |address| address.port());
+    let http = config.public_url.clone().map_or(HttpAt::Port(port), HttpAt::Url);
+    let ranges = Kind::ALL.iter().filter(|kind| kind.shape() == Shape::Range);
+    Offer { pool, http, kinds: ranges.map(|kind| kind.name()).collect(), vardiff: config.range }
 }
 
 /// A stratum listener and its algorithm.

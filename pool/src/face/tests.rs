@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lode_protocol::api::Amount;
+use lode_protocol::method::configure::HttpAt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock::Clock;
 use crate::jobs::book::Book;
+use crate::jobs::range::hall::{self, Hall};
 use crate::ledger::entry::{Effort, Shape};
 use crate::ledger::plan::Command;
 use crate::ledger::writer::{Listener, Opening, Options};
@@ -17,6 +19,7 @@ use crate::stratum::bans::Bans;
 use crate::stratum::extranonce::Extranonces;
 use crate::stratum::judges::Judges;
 use crate::stratum::presence::Presence;
+use crate::stratum::ranges::Offer;
 
 struct Ends(mpsc::UnboundedSender<JobId>);
 
@@ -43,8 +46,17 @@ fn face(data: &std::path::Path, group: Duration) -> Face {
     let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, CancellationToken::new());
     tokio::spawn(keeper);
     let config = Config::default();
+    let blobs = Blobs::open(data, config.blobs, clock.clone()).unwrap();
+    let options = hall::Options { share_ms: 10_000, canary: 0 };
+    let (hall, usher, _) = Hall::start(ledger.clone(), clock.clone(), options, CancellationToken::new());
+    tokio::spawn(usher);
+    let offer = Offer { pool: [0; 16], http: HttpAt::Port(1), kinds: vec!["render"], vardiff: config.range };
     let shared = Arc::new(Shared {
         book,
+        hall,
+        blobs: blobs.clone(),
+        passes: Arc::default(),
+        offer,
         clock: clock.clone(),
         extranonces: Arc::new(Extranonces::new(&[0; 4], secrets.session_key)),
         bans: Bans::new(config.bans),
@@ -58,7 +70,7 @@ fn face(data: &std::path::Path, group: Duration) -> Face {
         shared,
         secrets,
         specs: Specs::at(data),
-        blobs: Blobs::open(data, config.blobs, clock.clone()).unwrap(),
+        blobs,
         stats: Arc::default(),
         started_at: clock.now(),
         listeners: Algorithm::ALL
