@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::face::Face;
 use crate::jobs::book::Book;
-use crate::ledger::entry::Millis;
+use crate::ledger::entry::{Effort, Millis};
 use crate::ledger::fold::Job;
 use crate::ledger::store::Opened;
 use crate::ledger::writer::{self, Ledger, OpenError, Opening, Tip};
@@ -110,8 +110,8 @@ struct Listener {
 }
 
 impl writer::Listener for Listener {
-    fn share(&mut self, account: &AccountName, algorithm: Algorithm, work: u128, at: Millis) {
-        self.stats.share(account, algorithm, work, at);
+    fn share(&mut self, account: &AccountName, effort: Effort<'_>, work: u128, at: Millis) {
+        self.stats.share(account, effort, work, at);
     }
 
     fn closed(&mut self, job: JobId) {
@@ -150,8 +150,8 @@ impl Pool {
         let secrets = Secrets::open(&start.data)?;
         let blobs = Blobs::open(&start.data, start.config.blobs, start.clock.clone())?;
         let stats = Arc::new(Stats::default());
-        let opening = Opening::open(&start.data, &start.clock, |account, algorithm, work, at| {
-            stats.share(account, algorithm, work, at);
+        let opening = Opening::open(&start.data, &start.clock, |account, effort, work, at| {
+            stats.share(account, effort, work, at);
         })?;
         report(&opening.restored);
         Ok(Pool { start, lock, secrets, blobs, stats, opening })
@@ -339,8 +339,8 @@ pub(crate) async fn restore(face: &Face, open_jobs: &[Job]) {
     for job in open_jobs {
         let id = job.terms.job;
         match face.specs.hash_spec(&job.terms) {
-            Ok(_) if !face.serves(job.terms.algorithm) => {
-                tracing::error!(job = %id, algorithm = %job.terms.algorithm, "its algorithm has no listener now; it is not served");
+            Ok(spec) if !face.serves(spec.rate.algorithm()) => {
+                tracing::error!(job = %id, algorithm = %spec.rate.algorithm(), "its algorithm has no listener now; it is not served");
                 book.keep(id, job.terms.deadline_at).await;
             }
             Ok(spec) if spec.extranonce_bytes == face.config.extranonce1_bytes + face.config.extranonce2_bytes => {

@@ -8,7 +8,7 @@ use lode_protocol::api::WorkWindows;
 use lode_protocol::ids::AccountName;
 use lode_protocol::{Algorithm, Work};
 
-use crate::ledger::entry::Millis;
+use crate::ledger::entry::{Effort, Millis};
 
 const FINE_MS: u64 = 5_000;
 const FINE_KEPT_MS: u64 = 15 * 60_000;
@@ -60,6 +60,8 @@ impl Series {
 struct Inner {
     pool: Series,
     algorithms: BTreeMap<Algorithm, Series>,
+    /// Of range jobs, by their kind.
+    kinds: BTreeMap<String, Series>,
     accounts: HashMap<AccountName, Series>,
     totals: BTreeMap<AccountName, (u128, u64)>,
     all: u128,
@@ -73,11 +75,17 @@ pub struct Stats {
 
 impl Stats {
     /// Counts a share.
-    pub fn share(&self, account: &AccountName, algorithm: Algorithm, work: u128, at: Millis) {
+    pub fn share(&self, account: &AccountName, effort: Effort<'_>, work: u128, at: Millis) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.all = inner.all.saturating_add(work);
         inner.pool.add(work, at);
-        inner.algorithms.entry(algorithm).or_default().add(work, at);
+        match effort {
+            Effort::Hashes(algorithm) => inner.algorithms.entry(algorithm).or_default().add(work, at),
+            Effort::Elements(kind) => match inner.kinds.get_mut(kind) {
+                Some(series) => series.add(work, at),
+                None => inner.kinds.entry(kind.to_owned()).or_default().add(work, at),
+            },
+        }
         let total = inner.totals.entry(account.clone()).or_default();
         *total = (total.0.saturating_add(work), total.1 + 1);
         inner.accounts.entry(account.clone()).or_default().add(work, at);
@@ -115,11 +123,15 @@ impl Stats {
         rows
     }
 
-    /// Work per second of the pool's miners of `algorithm`, by the last minute or, where that is empty, quarter hour.
+    /// Work per second of the pool's miners of this effort, by the last minute or, where that is empty, quarter hour.
     #[must_use]
-    pub fn rate(&self, algorithm: Algorithm, now: Millis) -> Option<u128> {
+    pub fn rate(&self, effort: Effort<'_>, now: Millis) -> Option<u128> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let windows = inner.algorithms.get(&algorithm)?.windows(Work::default(), now);
+        let series = match effort {
+            Effort::Hashes(algorithm) => inner.algorithms.get(&algorithm),
+            Effort::Elements(kind) => inner.kinds.get(kind),
+        };
+        let windows = series?.windows(Work::default(), now);
         drop(inner);
         let minute = windows.m1.0 / 60;
         let rate = if minute > 0 { minute } else { windows.m15.0 / 900 };
@@ -136,8 +148,9 @@ mod tests {
         let stats = Stats::default();
         let alice: AccountName = "alice".parse().unwrap();
         let start: u64 = 1_790_000_000_000;
+        let scrypt = Effort::Hashes(Algorithm::Scrypt);
         for (age_s, work) in [(90_000, 1), (80_000, 10), (3_000, 100), (600, 1_000), (10, 10_000)] {
-            stats.share(&alice, Algorithm::Scrypt, work, start - age_s * 1000);
+            stats.share(&alice, scrypt, work, start - age_s * 1000);
         }
         let windows = stats.account(&alice, start);
         assert_eq!(windows.m1, Work(10_000));
@@ -146,8 +159,10 @@ mod tests {
         assert_eq!(windows.h24, Work(11_110));
         assert_eq!(windows.all, Work(11_111));
         assert_eq!(stats.pool(start), windows);
-        assert_eq!(stats.rate(Algorithm::Scrypt, start), Some(10_000 / 60));
-        assert_eq!(stats.rate(Algorithm::Sha256d, start), None);
+        assert_eq!(stats.rate(scrypt, start), Some(10_000 / 60));
+        for other in [Effort::Hashes(Algorithm::Sha256d), Effort::Elements("render")] {
+            assert_eq!(stats.rate(other, start), None);
+        }
         assert_eq!(stats.pool(start + 120_000).m1, Work(0));
     }
 
@@ -156,7 +171,7 @@ mod tests {
         let stats = Stats::default();
         let alice: AccountName = "alice".parse().unwrap();
         for second in 0..200_000u64 {
-            stats.share(&alice, Algorithm::Sha256d, 1, second * 1000);
+            stats.share(&alice, Effort::Elements("render"), 1, second * 1000);
         }
         let inner = stats.inner.lock().unwrap();
         let series = &inner.accounts[&alice];

@@ -38,7 +38,7 @@ pub fn job(job: &Job) -> JobView {
         id: terms.job,
         name: terms.name.clone(),
         kind: terms.kind.clone(),
-        algorithm: terms.algorithm,
+        algorithm: terms.algorithm(),
         state: state(job),
         sponsor: terms.sponsor.clone(),
         asset: terms.asset.clone(),
@@ -51,7 +51,7 @@ pub fn job(job: &Job) -> JobView {
             Scheme::Prop => "prop".into(),
         },
         work_quoted: Work(terms.work_quoted),
-        work_expected: Work(terms.work_expected),
+        work_expected: Work(terms.work_expected()),
         work_proven: Work(job.work),
         shares: job.shares,
         accounts: job.accounts,
@@ -61,6 +61,12 @@ pub fn job(job: &Job) -> JobView {
         cancel_at: job.cancel_at.map(rfc3339),
         closed_at: closed.map(|closed| rfc3339(closed.at)),
         solution: job.solution.as_ref().map(|solution| hex::encode(&solution.hash)),
+        elements: terms.range().map(|range| range.cost.elements()),
+        elements_done: None,
+        elements_matured: None,
+        audits: None,
+        preview: None,
+        result: job.solution.as_ref().map(|_| format!("/api/v1/jobs/{}/result", terms.job)),
     }
 }
 
@@ -94,6 +100,7 @@ pub fn earning(job: &Job, earning: &Earning) -> EarningView {
         work_total: Work(job.work),
         share_ppm: u32::try_from(muldiv(1_000_000, earning.work, job.work)).unwrap_or(u32::MAX),
         amount: Amount(amount),
+        pending: Amount(if state_of == EarningState::Pending { amount } else { 0 }),
         state: state_of,
         closed_at: job.closed.as_ref().map(|closed| rfc3339(closed.at)),
     }
@@ -108,7 +115,7 @@ pub fn balances(record: &Account, open: &[EarningView]) -> BTreeMap<AssetName, B
     }
     for row in open {
         let pending = &mut balances.entry(row.asset.clone()).or_default().pending;
-        *pending = Amount(pending.0.saturating_add(row.amount.0));
+        *pending = Amount(pending.0.saturating_add(row.pending.0));
     }
     balances
 }

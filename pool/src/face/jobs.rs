@@ -1,14 +1,14 @@
 //! Jobs: quotes, submissions, cancellations, results.
 
 use lode_dashboard::port::{Idempotency, PortError, Submitted};
-use lode_protocol::api::{HashRules, HashSpec, JobRequest, JobResult, JobView, Page, PageQuery, Quote};
+use lode_protocol::api::{FieldError, HashRules, HashSpec, JobRequest, JobResult, JobView, Page, PageQuery, Quote};
 use lode_protocol::ids::{JobId, SponsorName};
 use lode_protocol::{Algorithm, RateCard};
 
 use super::{Face, number_cursor, page_of, record, refused, store_down, to_the_end};
 use crate::jobs::book::OPEN_JOBS_MAX;
 use crate::jobs::search::Search;
-use crate::ledger::entry::{IdempotencyDigest, Scheme};
+use crate::ledger::entry::{Effort, IdempotencyDigest, Scheme, Shape};
 use crate::ledger::plan::{Command, Done, NewJob};
 use crate::share::header_of_proof;
 use crate::views;
@@ -67,18 +67,18 @@ pub(super) fn result(face: &Face, sponsor: &SponsorName, id: JobId) -> Result<Jo
         return Err(PortError::Conflict(format!("job {id} is {state} and has no solution")));
     };
     let spec = face.specs.hash_spec(&job.terms).map_err(|error| PortError::LedgerDown(error.to_string()))?;
-    Ok(views::result(job.terms.algorithm, &header_of_proof(&spec, &solution.proof), solution))
+    Ok(views::result(spec.rate.algorithm(), &header_of_proof(&spec, &solution.proof), solution))
 }
 
 fn quote_of(face: &Face, request: &JobRequest, spec: &HashSpec) -> Quote {
     let algorithm = spec.rate.algorithm();
     let runnable = face.shared.presence.has(algorithm);
-    let rate = face.stats.rate(algorithm, face.now());
+    let rate = face.stats.rate(Effort::Hashes(algorithm), face.now());
     let expected = spec.work_expected();
     let eta = rate.map(|rate| u64::try_from(expected.0 / rate.max(1)).unwrap_or(u64::MAX));
     Quote {
         kind: request.kind.clone(),
-        algorithm,
+        algorithm: Some(algorithm),
         work: spec.work_quoted(),
         work_expected: expected,
         price: request.budget,
@@ -88,10 +88,15 @@ fn quote_of(face: &Face, request: &JobRequest, spec: &HashSpec) -> Quote {
         why_not: (!runnable).then(|| format!("no {algorithm} worker is connected")),
         eta_s: eta.filter(|_| runnable),
         fee_bps: face.config.fee_bps,
+        notes: Vec::new(),
     }
 }
 
 fn spec_of(face: &Face, request: &JobRequest) -> Result<HashSpec, PortError> {
+    if request.kind != "hash" {
+        let detail = format!("jobs of the kind {} are not taken here yet", request.kind);
+        return Err(PortError::Fields(vec![FieldError { field: "kind".into(), detail }]));
+    }
     let algorithms: Vec<Algorithm> = face.listeners.iter().map(|listener| listener.algorithm).collect();
     let extranonce_bytes = face.extranonce_bytes();
     let rules = HashRules { extranonce_bytes, algorithms: &algorithms, rate_card: RateCard::CURRENT };
@@ -129,10 +134,9 @@ async fn open(
         budget: request.budget.0,
         scheme: Scheme::Prop,
         fee_bps: face.config.fee_bps,
-        algorithm: spec.rate.algorithm(),
         rate_card: RateCard::CURRENT.version(),
         work_quoted: spec.work_quoted().0,
-        work_expected: spec.work_expected().0,
+        shape: Shape::Search { algorithm: spec.rate.algorithm(), work_expected: spec.work_expected().0 },
         deadline_ms: request.deadline_s * 1000,
         idempotency: idempotency.map(|idempotency| idempotency_digest(sponsor, idempotency)),
     };

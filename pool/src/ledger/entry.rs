@@ -4,116 +4,23 @@
 //! share's header hash, a job's id), so that the fold can tell a repetition from something new.
 //! Times are milliseconds since 1970, UTC.
 
-use lode_protocol::Algorithm;
-use lode_protocol::api::job::JOB_NAME_CHARS_MAX;
 use lode_protocol::api::sponsor::REFERENCE_CHARS_MAX;
 use lode_protocol::header::{EXTRANONCE_BYTES_MAX, HeaderHash};
 use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName, UserName, WorkerName};
-use lode_protocol::ratecard::{Rate, RateCard};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{CodecError, Reader, Writer};
+pub use super::terms::{AuditPolicy, Effort, IdempotencyDigest, RangeTerms, Scheme, Shape, Terms};
 
 /// Version of the entry encoding.
 pub const ENTRY_VERSION: u8 = 1;
-/// Version of an opening under a rate card that has more than sha256d: it names its algorithm.
-const OPENING_VERSION: u8 = 2;
-/// The rate card before any such; a job under it is of sha256d.
-const SHA256D_CARD: u32 = 1;
+/// The newest version of any entry: openings have had more than one.
+const VERSION_MAX: u8 = 3;
 /// Most bytes of an entry, so that a 16-bit count holds it.
 pub const ENTRY_BYTES_MAX: usize = u16::MAX as usize;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = u64;
-
-/// How a pot is divided. The name is part of a job's terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    /// In proportion to the work of each account within the job.
-    Prop,
-}
-
-/// The terms of a job, fixed when it opens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
-    /// Its id.
-    pub job: JobId,
-    /// Who pays.
-    pub sponsor: SponsorName,
-    /// What people see.
-    pub name: String,
-    /// Kind of work.
-    pub kind: String,
-    /// Digest of the spec (BLAKE3); the spec itself is the sponsor's and stays out of the ledger.
-    pub spec: [u8; 32],
-    /// What amounts are counted in.
-    pub asset: AssetName,
-    /// What is in escrow.
-    pub budget: u128,
-    /// How the pot is divided.
-    pub scheme: Scheme,
-    /// The pool's fee, in basis points of what is earned.
-    pub fee_bps: u16,
-    /// What is hashed with.
-    pub algorithm: Algorithm,
-    /// Version of the rate card that work is counted by.
-    pub rate_card: u32,
-    /// Work that the budget buys.
-    pub work_quoted: u128,
-    /// Work until a solution, on average.
-    pub work_expected: u128,
-    /// When it opened.
-    pub opened_at: Millis,
-    /// When it expires.
-    pub deadline_at: Millis,
-    /// What makes a repeated submission harmless.
-    pub idempotency: Option<IdempotencyDigest>,
-}
-
-impl Terms {
-    /// The terms of a job whose escrow is in and whose opening comes next.
-    pub(super) fn unopened(job: JobId, sponsor: &SponsorName, asset: &AssetName, budget: u128) -> Terms {
-        Terms {
-            job,
-            sponsor: sponsor.clone(),
-            name: String::new(),
-            kind: String::new(),
-            spec: [0; 32],
-            asset: asset.clone(),
-            budget,
-            scheme: Scheme::Prop,
-            fee_bps: 0,
-            algorithm: Algorithm::Sha256d,
-            rate_card: 0,
-            work_quoted: 0,
-            work_expected: 0,
-            opened_at: 0,
-            deadline_at: 0,
-            idempotency: None,
-        }
-    }
-
-    /// What a hash is worth under these terms; `None` where no card that this program knows says so.
-    #[must_use]
-    pub fn rate(&self) -> Option<Rate> {
-        RateCard::of_version(self.rate_card)?.rate(self.algorithm)
-    }
-
-    /// Whether these are such terms; an opened job has a positive quote.
-    pub(super) fn is_unopened(&self) -> bool {
-        self.work_quoted == 0
-    }
-}
-
-/// A sponsor's idempotency key and the body it came with, both as digests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IdempotencyDigest {
-    /// BLAKE3 of sponsor and key, its first half.
-    pub key: [u8; 16],
-    /// BLAKE3 of the body.
-    pub body: [u8; 32],
-}
 
 /// What a share chose within its template; with the job's spec, the header follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -301,7 +208,7 @@ impl Entry {
                 w.text(asset.as_str());
                 w.integer(*amount);
             }
-            Entry::JobOpened(terms) => encode_terms(&mut w, terms),
+            Entry::JobOpened(terms) => terms.encode(&mut w),
             Entry::WorkerSeen { index, user } => {
                 w.integer(*index);
                 w.text(user.account.as_str());
@@ -346,7 +253,7 @@ impl Entry {
 
     fn version(&self) -> u8 {
         match self {
-            Entry::JobOpened(terms) if terms.rate_card > SHA256D_CARD => OPENING_VERSION,
+            Entry::JobOpened(terms) => terms.version(),
             _ => ENTRY_VERSION,
         }
     }
@@ -375,8 +282,8 @@ impl Entry {
     pub fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
         let mut r = Reader(bytes);
         let version = r.byte("version")?;
-        if !(ENTRY_VERSION..=OPENING_VERSION).contains(&version) {
-            return Err(CodecError::Version(version, OPENING_VERSION));
+        if !(ENTRY_VERSION..=VERSION_MAX).contains(&version) {
+            return Err(CodecError::Version(version, VERSION_MAX));
         }
         let kind = r.byte("kind")?;
         let entry = decode_fields(version, kind, &mut r)?;
@@ -403,7 +310,7 @@ fn decode_fields(version: u8, kind: u8, r: &mut Reader<'_>) -> Result<Entry, Cod
             asset: r.parsed("asset")?,
             amount: r.integer("amount")?,
         },
-        4 => Entry::JobOpened(Box::new(decode_terms(version, r)?)),
+        4 => Entry::JobOpened(Box::new(Terms::decode(version, r)?)),
         5 => {
             let index = r.integer("worker number")?;
             let (account, worker): (AccountName, WorkerName) = (r.parsed("account")?, r.parsed("worker")?);
@@ -442,73 +349,6 @@ fn decode_fields(version: u8, kind: u8, r: &mut Reader<'_>) -> Result<Entry, Cod
     })
 }
 
-fn encode_terms(w: &mut Writer, terms: &Terms) {
-    w.integer(terms.job.0);
-    w.text(terms.sponsor.as_str());
-    w.text(&terms.name);
-    w.text(&terms.kind);
-    w.array(&terms.spec);
-    w.text(terms.asset.as_str());
-    w.integer(terms.budget);
-    w.byte(match terms.scheme {
-        Scheme::Prop => 0,
-    });
-    w.integer(terms.fee_bps);
-    w.integer(terms.rate_card);
-    if terms.rate_card > SHA256D_CARD {
-        w.byte(match terms.algorithm {
-            Algorithm::Sha256d => 0,
-            Algorithm::Scrypt => 1,
-        });
-    }
-    w.integer(terms.work_quoted);
-    w.integer(terms.work_expected);
-    w.integer(terms.opened_at);
-    w.integer(terms.deadline_at);
-    w.byte(u8::from(terms.idempotency.is_some()));
-    if let Some(digest) = &terms.idempotency {
-        w.array(&digest.key);
-        w.array(&digest.body);
-    }
-}
-
-fn decode_terms(version: u8, r: &mut Reader<'_>) -> Result<Terms, CodecError> {
-    Ok(Terms {
-        job: JobId(r.integer("job")?),
-        sponsor: r.parsed("sponsor")?,
-        // A character takes at most four bytes.
-        name: r.text("name", 4 * JOB_NAME_CHARS_MAX)?.to_owned(),
-        kind: r.text("kind", 32)?.to_owned(),
-        spec: r.array("spec digest")?,
-        asset: r.parsed("asset")?,
-        budget: r.integer("budget")?,
-        scheme: match r.byte("scheme")? {
-            0 => Scheme::Prop,
-            _ => return Err(CodecError::Malformed("scheme")),
-        },
-        fee_bps: r.integer("fee")?,
-        rate_card: r.integer("rate card")?,
-        algorithm: if version < OPENING_VERSION { Algorithm::Sha256d } else { decode_algorithm(r)? },
-        work_quoted: r.integer("work quoted")?,
-        work_expected: r.integer("work expected")?,
-        opened_at: r.integer("opening time")?,
-        deadline_at: r.integer("deadline")?,
-        idempotency: match r.byte("idempotency flag")? {
-            0 => None,
-            1 => Some(IdempotencyDigest { key: r.array("idempotency key")?, body: r.array("idempotency body")? }),
-            _ => return Err(CodecError::Malformed("idempotency flag")),
-        },
-    })
-}
-
-fn decode_algorithm(r: &mut Reader<'_>) -> Result<Algorithm, CodecError> {
-    match r.byte("algorithm")? {
-        0 => Ok(Algorithm::Sha256d),
-        1 => Ok(Algorithm::Scrypt),
-        _ => Err(CodecError::Malformed("algorithm")),
-    }
-}
-
 fn encode_proof(w: &mut Writer, proof: &ShareProof) {
     w.bytes(&proof.extranonce1);
     w.bytes(&proof.extranonce2);
@@ -530,7 +370,12 @@ fn decode_proof(r: &mut Reader<'_>) -> Result<ShareProof, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use lode_protocol::Algorithm;
     use proptest::prelude::*;
+
+    use crate::ledger::cost::CostMap;
 
     pub(crate) fn one_of_each() -> Vec<Entry> {
         let sponsor: SponsorName = "acme".parse().unwrap();
@@ -545,13 +390,20 @@ mod tests {
             budget: 1 << 90,
             scheme: Scheme::Prop,
             fee_bps: 100,
-            algorithm: Algorithm::Sha256d,
             rate_card: 1,
             work_quoted: u128::MAX,
-            work_expected: 7,
+            shape: Shape::Search { algorithm: Algorithm::Sha256d, work_expected: 7 },
             opened_at: 1,
             deadline_at: 2,
             idempotency: Some(IdempotencyDigest { key: [1; 16], body: [2; 32] }),
+        };
+        let scrypt = Shape::Search { algorithm: Algorithm::Scrypt, work_expected: 7 };
+        let range = RangeTerms {
+            cost: Arc::new(CostMap::new(30, 10, 6, 4, vec![1, 2, 3, 4, 5, 1 << 40]).unwrap()),
+            policy: AuditPolicy::usual(16),
+            element_bytes: 3072,
+            parts_per_element: 256,
+            prepared: [8; 32],
         };
         let proof = ShareProof { extranonce1: vec![1; 4], extranonce2: vec![2; 4], ntime: 3, nonce: 4, version: 5 };
         let hash = HeaderHash::from_be_bytes([9; 32]);
@@ -562,7 +414,8 @@ mod tests {
             Entry::Escrow { job: JobId(1), sponsor, asset, amount: 5 },
             Entry::JobOpened(Box::new(terms.clone())),
             Entry::JobOpened(Box::new(Terms { rate_card: 2, ..terms.clone() })),
-            Entry::JobOpened(Box::new(Terms { rate_card: 2, algorithm: Algorithm::Scrypt, ..terms })),
+            Entry::JobOpened(Box::new(Terms { rate_card: 2, shape: scrypt, ..terms.clone() })),
+            Entry::JobOpened(Box::new(Terms { rate_card: 2, shape: Shape::Range(range), ..terms })),
             Entry::WorkerSeen { index: 0, user: "alice.rig".parse().unwrap() },
             Entry::Share { job: JobId(1), worker: 0, work: 1 << 40, at: 7, hash, proof },
             Entry::CancelRequested { job: JobId(1), at: 8, effective_at: 9 },
@@ -603,8 +456,8 @@ mod tests {
         old.extend([0xac, 2, 0, 100, 1, 5, 1, 7, 8, 0]);
         let Ok(Entry::JobOpened(terms)) = Entry::decode(&old) else { panic!("{:?}", Entry::decode(&old)) };
         assert_eq!(
-            (terms.algorithm, terms.rate_card, terms.budget, terms.work_quoted),
-            (Algorithm::Sha256d, 1, 300, 5)
+            (terms.algorithm(), terms.rate_card, terms.budget, terms.work_quoted),
+            (Some(Algorithm::Sha256d), 1, 300, 5)
         );
         assert_eq!(terms.rate().map(|rate| rate.work_per_hash()), Some(lode_protocol::Work(1)));
         assert_eq!(Entry::JobOpened(terms.clone()).encode(), old);
@@ -612,7 +465,8 @@ mod tests {
         let card = old.len() - 6;
         old[card] = 2;
         assert!(Entry::decode(&old).is_err());
-        let new = Entry::JobOpened(Box::new(Terms { rate_card: 2, algorithm: Algorithm::Scrypt, ..*terms })).encode();
+        let shape = Shape::Search { algorithm: Algorithm::Scrypt, work_expected: 1 };
+        let new = Entry::JobOpened(Box::new(Terms { rate_card: 2, shape, ..*terms })).encode();
         assert_eq!((new[0], &new[card..card + 2]), (2, &[2, 1][..]));
         // And nothing but such an opening is of version 2.
         assert_eq!(Entry::decode(&[2, 1, 1, b'a', 5]), Err(CodecError::Malformed("version")));
@@ -626,7 +480,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_reads_writes_the_same_and_nothing_panics(kind in 0u8..14, body in prop::collection::vec(any::<u8>(), 0..120), version in 1u8..3) {
+        fn what_reads_writes_the_same_and_nothing_panics(kind in 0u8..22, body in prop::collection::vec(any::<u8>(), 0..120), version in 1u8..4) {
             let bytes = [&[version, kind], &body[..]].concat();
             if let Ok(entry) = Entry::decode(&bytes) {
                 prop_assert_eq!(entry.encode(), bytes);

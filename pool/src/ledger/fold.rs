@@ -459,11 +459,8 @@ impl State {
         if !agrees {
             return Err(Broken::Terms { job, what: "opens with other terms than its escrow" });
         }
-        if terms.rate().is_none() {
-            return Err(Broken::Terms { job, what: "is counted by a rate card that does not have its algorithm" });
-        }
-        if terms.work_quoted == 0 || terms.budget == 0 || terms.fee_bps > 10_000 {
-            return Err(Broken::Terms { job, what: "has terms out of range" });
+        if let Some(what) = terms.fault() {
+            return Err(Broken::Terms { job, what });
         }
         self.advance(terms.opened_at)?;
         if let Some(IdempotencyDigest { key, body }) = terms.idempotency

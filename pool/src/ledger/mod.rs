@@ -3,10 +3,12 @@
 
 pub mod check;
 mod codec;
+pub mod cost;
 pub mod entry;
 pub mod fold;
 pub mod journal;
 pub mod payout;
 pub mod plan;
 pub mod store;
+mod terms;
 pub mod writer;

@@ -84,6 +84,7 @@ pub fn settle(terms: &Terms, outcome: Outcome, work: &BTreeMap<AccountName, u128
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::entry::Shape;
     use lode_protocol::ids::JobId;
     use proptest::prelude::*;
 
@@ -98,10 +99,9 @@ mod tests {
             budget,
             scheme: Scheme::Prop,
             fee_bps,
-            algorithm: lode_protocol::Algorithm::Sha256d,
             rate_card: 1,
             work_quoted,
-            work_expected: work_quoted,
+            shape: Shape::Search { algorithm: lode_protocol::Algorithm::Sha256d, work_expected: work_quoted },
             opened_at: 0,
             deadline_at: 1,
             idempotency: None,

@@ -1,11 +1,10 @@
 //! From a command to the entries that carry it out, or to a refusal. Pure: the state, the command
 //! and the time decide.
 
-use lode_protocol::Algorithm;
 use lode_protocol::api::{Amount, DepositRequest};
 use lode_protocol::ids::{AssetName, JobId, SponsorName};
 
-use super::entry::{Entry, IdempotencyDigest, Millis, Outcome, Scheme, Terms};
+use super::entry::{Entry, IdempotencyDigest, Millis, Outcome, Scheme, Shape, Terms};
 use super::fold::{Broken, State};
 use crate::share::Credit;
 
@@ -28,14 +27,12 @@ pub struct NewJob {
     pub scheme: Scheme,
     /// The pool's fee.
     pub fee_bps: u16,
-    /// What is hashed with.
-    pub algorithm: Algorithm,
     /// Version of the rate card.
     pub rate_card: u32,
-    /// Work that the budget buys.
+    /// Work that the budget buys; for a range job that of all its elements.
     pub work_quoted: u128,
-    /// Work until a solution, on average.
-    pub work_expected: u128,
+    /// What the work is made of.
+    pub shape: Shape,
     /// How long it may stay open.
     pub deadline_ms: u64,
     /// What makes a repeated submission harmless.
@@ -244,10 +241,9 @@ fn terms(job: JobId, new: &NewJob, now: Millis) -> Terms {
         budget: new.budget,
         scheme: new.scheme,
         fee_bps: new.fee_bps,
-        algorithm: new.algorithm,
         rate_card: new.rate_card,
         work_quoted: new.work_quoted,
-        work_expected: new.work_expected,
+        shape: new.shape.clone(),
         opened_at: now,
         deadline_at: now.saturating_add(new.deadline_ms),
         idempotency: new.idempotency,
@@ -277,6 +273,7 @@ fn request_cancel(
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use lode_protocol::Algorithm;
     use proptest::prelude::*;
 
     use super::*;
@@ -305,10 +302,9 @@ mod tests {
                     budget,
                     scheme: Scheme::Prop,
                     fee_bps,
-                    algorithm: Algorithm::Sha256d,
                     rate_card: 1,
                     work_quoted,
-                    work_expected: work_quoted,
+                    shape: Shape::Search { algorithm: Algorithm::Sha256d, work_expected: work_quoted },
                     deadline_ms: 50,
                     idempotency: (key > 0).then_some(IdempotencyDigest { key: [key; 16], body: [0; 32] }),
                 }))
@@ -397,10 +393,9 @@ mod tests {
             budget: 100,
             scheme: Scheme::Prop,
             fee_bps: 0,
-            algorithm: Algorithm::Sha256d,
             rate_card: 1,
             work_quoted: 1000,
-            work_expected: 1000,
+            shape: Shape::Search { algorithm: Algorithm::Sha256d, work_expected: 1000 },
             deadline_ms: 50,
             idempotency: None,
         };

@@ -17,7 +17,7 @@ use super::fold::{Account, Earning, Job, Key, Sponsor, State, Worker};
 use super::journal::Position;
 
 /// Version of the records' encoding; another one is rebuilt.
-const STORE_VERSION: &[u8] = b"3";
+const STORE_VERSION: &[u8] = b"4";
 const POSITION_KEY: &[u8] = b"m/position";
 const VERSION_KEY: &[u8] = b"m/version";
 

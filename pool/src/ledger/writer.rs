@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use lode_protocol::Algorithm;
 use lode_protocol::ids::{AccountName, JobId};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::entry::{Entry, Millis};
+use super::entry::{Effort, Entry, Millis};
 use super::fold::{Broken, Job, State};
 use super::journal::{self, Journal, JournalError, Position};
 use super::plan::{Command, Done, Refusal, plan};
@@ -69,8 +68,8 @@ pub enum OpenError {
 
 /// What the ledger tells the rest of the pool.
 pub trait Listener: Send + 'static {
-    /// A share is on disk.
-    fn share(&mut self, account: &AccountName, algorithm: Algorithm, work: u128, at: Millis);
+    /// A share is on disk, of a search or of a range job.
+    fn share(&mut self, account: &AccountName, effort: Effort<'_>, work: u128, at: Millis);
     /// A job is closed on disk.
     fn closed(&mut self, job: JobId);
     /// A group is on disk; how many entries it had and how long the disk took.
@@ -156,14 +155,14 @@ pub struct Opening {
 
 impl Opening {
     /// Reads the journal under `data`, repairs what a crash left, and opens the store. `on_share`
-    /// sees every share of the past: account, algorithm, work, time.
+    /// sees every share of the past: account, what it was of, work, time.
     ///
     /// # Errors
     /// The disk fails, or the journal is damaged.
     pub fn open(
         data: &Path,
         clock: &Clock,
-        mut on_share: impl FnMut(&AccountName, Algorithm, u128, Millis),
+        mut on_share: impl FnMut(&AccountName, Effort<'_>, u128, Millis),
     ) -> Result<Opening, OpenError> {
         let dir = journal_dir(data);
         // Each name that leads to the journal, whether made now or by a process that was killed.
@@ -175,8 +174,8 @@ impl Opening {
         let scan = journal::scan(&dir, |_, entry| {
             state.apply(&entry)?;
             if let Entry::Share { job, worker, work, at, .. } = entry {
-                let algorithm = state.jobs[&job].terms.algorithm;
-                on_share(&state.workers[worker as usize].account, algorithm, work, at);
+                let effort = state.jobs[&job].terms.effort();
+                on_share(&state.workers[worker as usize].account, effort, work, at);
             }
             Ok::<_, Broken>(())
         })?;
@@ -396,8 +395,8 @@ impl<L: Listener> Writer<L> {
     fn count(&mut self, entries: &[Entry]) {
         for entry in entries {
             if let Entry::Share { job, worker, work, at, .. } = entry {
-                let algorithm = self.state.jobs[job].terms.algorithm;
-                self.listener.share(&self.state.workers[*worker as usize].account, algorithm, *work, *at);
+                let effort = self.state.jobs[job].terms.effort();
+                self.listener.share(&self.state.workers[*worker as usize].account, effort, *work, *at);
             }
         }
     }
@@ -431,15 +430,16 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use lode_protocol::Algorithm;
     use lode_protocol::api::{Amount, DepositRequest};
 
-    use crate::ledger::entry::{Outcome, Scheme};
+    use crate::ledger::entry::{Outcome, Scheme, Shape};
     use crate::ledger::plan::NewJob;
 
     struct Deaf;
 
     impl Listener for Deaf {
-        fn share(&mut self, _: &AccountName, _: Algorithm, _: u128, _: Millis) {}
+        fn share(&mut self, _: &AccountName, _: Effort<'_>, _: u128, _: Millis) {}
         fn closed(&mut self, _: JobId) {}
         fn flushed(&mut self, _: u64, _: Duration) {}
     }
@@ -461,10 +461,9 @@ mod tests {
             budget: 10,
             scheme: Scheme::Prop,
             fee_bps: 0,
-            algorithm: Algorithm::Sha256d,
             rate_card: 1,
             work_quoted: 100,
-            work_expected: 100,
+            shape: Shape::Search { algorithm: Algorithm::Sha256d, work_expected: 100 },
             deadline_ms: 1000,
             idempotency: None,
         }))
@@ -479,7 +478,7 @@ mod tests {
     async fn a_panic_is_told_as_a_fault() {
         struct Broken;
         impl Listener for Broken {
-            fn share(&mut self, _: &AccountName, _: Algorithm, _: u128, _: Millis) {}
+            fn share(&mut self, _: &AccountName, _: Effort<'_>, _: u128, _: Millis) {}
             fn closed(&mut self, _: JobId) {}
             fn flushed(&mut self, _: u64, _: Duration) {
                 panic!("as an overflow would");
