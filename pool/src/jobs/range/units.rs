@@ -869,7 +869,9 @@ mod tests {
                 play.now += 1_000_000;
                 play.units.expire(play.now);
                 let Some(lease) = play.units.lease(&ask(id, 9, 500, play.now)).cloned() else { break };
-                prop_assert!(matches!(play.units.begin(id), Begin::Enter { duplicate: false, first, .. } if first == lease.first));
+                let begun = play.units.begin(id);
+                let first = matches!(begun, Begin::Enter { duplicate: false, first, .. } if first == lease.first);
+                prop_assert!(first);
                 play.units.end(id, End::Accepted, play.now);
             }
             prop_assert!(!play.units.has_open() && play.units.leased() == 0);
