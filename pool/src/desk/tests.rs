@@ -1,0 +1,1 @@
+//! The desk with a whole pool around it, but for its sockets.
