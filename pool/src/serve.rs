@@ -15,7 +15,6 @@ use lode_dashboard::metrics as names;
 use lode_kinds::{Kind, Shape as KindShape};
 use lode_protocol::Algorithm;
 use lode_protocol::api::ListenerView;
-use lode_kinds::{Kind, Shape};
 use lode_protocol::ids::{AccountName, JobId};
 use lode_protocol::method::configure::HttpAt;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -30,16 +29,11 @@ use crate::desk::{self, Desk, DeskError};
 use crate::face::Face;
 use crate::jobs::book::Book;
 use crate::jobs::range::hall::{self, Hall};
-<<<<<<< HEAD
-use crate::ledger::entry::{Effort, Millis};
-use crate::ledger::events::VoidInfo;
-=======
 use crate::ledger::entry::{Effort, Millis, Outcome};
 use crate::ledger::events::{BatchInfo, Event as Happened, MaturedInfo, UnitInfo, VoidInfo};
->>>>>>> f316d404626272f3cc19e418e482bdaa52960705
 use crate::ledger::fold::Job;
 use crate::ledger::store::Opened;
-use crate::ledger::writer::{self, OpenError, Opening, Tip};
+use crate::ledger::writer::{self, Ledger, OpenError, Opening, Tip};
 use crate::secrets::{SecretError, Secrets};
 use crate::specs::Specs;
 use crate::stats::Stats;
@@ -224,29 +218,6 @@ impl Pool {
         let inside = CancellationToken::new();
         let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, inside.clone());
         let keeper = tokio::spawn(keeper);
-<<<<<<< HEAD
-        let hall_options = hall::Options { share_ms: config.range.interval_ms, canary: config.audit.canary };
-        let (hall, usher, impossible) = Hall::start(ledger.clone(), clock.clone(), hall_options, inside.clone());
-        drop(impossible);
-        let usher = tokio::spawn(usher);
-        let offer = offer(&config, ledger.pool(), &http);
-        let shared = Shared {
-            book,
-            hall,
-            blobs: blobs.clone(),
-            passes: Arc::default(),
-            offer,
-            ledger,
-            clock: clock.clone(),
-            extranonces: Arc::new(extranonces(&config, &secrets)),
-            bans: Bans::new(config.bans),
-            presence: Presence::default(),
-            judges: Judges::default(),
-            limits: config.limits,
-            doors: Arc::default(),
-        };
-        let shared = Arc::new(shared);
-=======
         let halls = hall::Options { share_ms: config.range.interval_ms, canary: config.audit.canary };
         let (hall, porter, impossible) = Hall::start(ledger.clone(), clock.clone(), halls, inside.clone());
         let porter = tokio::spawn(porter);
@@ -265,7 +236,6 @@ impl Pool {
         let http_port = http.local_addr().map_or(0, |address| address.port());
         let shared =
             Arc::new(shared(&config, &secrets, &clock, Rooms { book, hall, blobs: blobs.clone(), ledger }, http_port));
->>>>>>> f316d404626272f3cc19e418e482bdaa52960705
         let (changes, joiner) = changes(shared.ledger.tip(), shared.presence.changes(), inside.clone());
         let joiner = tokio::spawn(joiner);
         let options = http_options(&config, metrics);
@@ -286,11 +256,7 @@ impl Pool {
         let web = lode_dashboard::serve(http, face.clone(), options, shutdown.clone().cancelled_owned());
         run_sockets(sockets, &face, web, &shutdown).await;
         inside.cancel();
-<<<<<<< HEAD
-        for task in [keeper, usher, joiner] {
-=======
         for task in [keeper, porter, clerk, joiner] {
->>>>>>> f316d404626272f3cc19e418e482bdaa52960705
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the pool failed");
             }
@@ -301,15 +267,6 @@ impl Pool {
     }
 }
 
-<<<<<<< HEAD
-/// What those who do range work are offered.
-fn offer(config: &Config, pool: [u8; 16], http: &TcpListener) -> Offer {
-    // A listener that is bound has an address, as long as it is open.
-    let port = http.local_addr().map_or(config.http.port(), |address| address.port());
-    let http = config.public_url.clone().map_or(HttpAt::Port(port), HttpAt::Url);
-    let ranges = Kind::ALL.iter().filter(|kind| kind.shape() == Shape::Range);
-    Offer { pool, http, kinds: ranges.map(|kind| kind.name()).collect(), vardiff: config.range }
-=======
 /// What was started before the stratum side.
 struct Rooms {
     book: Book,
@@ -343,7 +300,6 @@ fn shared(config: &Config, secrets: &Secrets, clock: &Clock, rooms: Rooms, http_
         limits: config.limits,
         doors: Arc::default(),
     }
->>>>>>> f316d404626272f3cc19e418e482bdaa52960705
 }
 
 /// A stratum listener and its algorithm.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::RangeJob;
 use super::floor::{Assigned, Claim, Floor, Hand, Start, TOLD_MAX, Told, Unheld};
 use super::hall::{Hall, Log, Options, Refused, Submitted};
-use super::units::{End, Key, LATE_MS, TTL_LEAST_MS};
+use super::units::{End, Key, LATE_MS, LeaseId, TTL_LEAST_MS};
 use crate::clock::Clock;
 use crate::jobs::assign::ConnectionId;
 use crate::ledger::cost::CostMap;
@@ -233,7 +233,11 @@ fn a_hand_does_not_get_what_it_said_it_cannot_do() {
         assert_eq!(floor.release(1, unit.lease, reason, 0), Err(Unheld));
         let next = hand.units();
         let stops = reason == ReleaseReason::Stopping;
-        assert_eq!(next.iter().map(|unit| unit.0).collect::<Vec<_>>(), if stops { vec![] } else { vec![2] }, "{reason}");
+        assert_eq!(
+            next.iter().map(|unit| unit.0).collect::<Vec<_>>(),
+            if stops { vec![] } else { vec![2] },
+            "{reason}"
+        );
         // Later it may have become able, unless it is a matter of what it is.
         if !stops {
             let unit = hand.take();
@@ -368,7 +372,7 @@ fn played_hands_finish_a_job_with_each_element_done_once() {
         floor.fund("C".parse().unwrap(), 10_000);
         let mut hands: Vec<(Player, u64)> = Vec::new();
         let (mut now, mut next, mut counted): (Millis, ConnectionId, Vec<Claim>) = (0, 1, Vec::new());
-        let mut entering = Vec::new();
+        let mut entering: Vec<(ConnectionId, LeaseId, Claim)> = Vec::new();
         while done.len() < 300 {
             now += rng.random_range(1..2_000);
             assert!(now < 10_000_000, "seed {seed}: it does not end");
@@ -415,7 +419,10 @@ fn played_hands_finish_a_job_with_each_element_done_once() {
                     let end = if all_done { End::Accepted } else { End::Refused };
                     floor.end(id, lease, &claim, end, now);
                 } else {
-                    assert!(elements.clone().all(|element| !done.contains(&element)), "seed {seed}: {claim:?} was done");
+                    assert!(
+                        elements.clone().all(|element| !done.contains(&element)),
+                        "seed {seed}: {claim:?} was done"
+                    );
                     done.extend(elements);
                     floor.end(id, lease, &claim, End::Accepted, now);
                     counted.push(claim);
@@ -426,7 +433,7 @@ fn played_hands_finish_a_job_with_each_element_done_once() {
 }
 
 /// A ledger that is a list.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct List {
     units: Arc<Mutex<Vec<(Claim, UserName, Digest)>>>,
     ended: Arc<Mutex<Vec<(JobId, Outcome)>>>,
@@ -464,7 +471,9 @@ struct House {
 }
 
 fn house() -> House {
-    let (list, now, stop) = (List::default(), Arc::<AtomicU64>::default(), CancellationToken::new());
+    let (units, ended, refuse) = Default::default();
+    let list = List { units, ended, refuse, gate: Arc::new(tokio::sync::Semaphore::new(0)) };
+    let (now, stop) = (Arc::<AtomicU64>::default(), CancellationToken::new());
     let time = now.clone();
     let clock = Clock::new(move || time.load(Ordering::Relaxed));
     let options = Options { share_ms: 10_000, canary: 0 };
