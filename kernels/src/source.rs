@@ -78,6 +78,7 @@ impl Ptx {
             file: "scrypt-4.ptx",
             text: include_str!("../ptx/scrypt-4.ptx"),
         },
+        Self { source: RENDER, defines: &[], file: "render.ptx", text: include_str!("../ptx/render.ptx") },
     ];
 
     /// What was made from `source` with `defines`, if that is kept.

@@ -31,12 +31,14 @@ fn child() {
         return;
     }
     for ptx in Ptx::ALL {
-        let options = nvrtc_options(Ptx::ARCHITECTURE, ptx.defines);
-        let name = Some(ptx.source.entry.to_owned());
-        let compiled = compile_ptx_with_opts(ptx.source.text, CompileOptions { options, name, ..Default::default() });
-        let text = compiled.unwrap_or_else(|error| panic!("{}: {error}", ptx.file)).to_src();
-        let text = format!("{}\n", text.trim());
-        assert!(text.contains(NVRTC_RELEASE), "another NVRTC than the pinned one was found first: {text:.300}");
+        let text = compiled(ptx, ptx.source.text);
+        if uses(ptx.source.text, &["FFMA"]) {
+            let apart = ptx.source.text.replace(FUSED, "#define FFMA(a, b, c) ((a) * (b) + (c))\n");
+            assert_ne!(apart, ptx.source.text, "FFMA is not what it was");
+            let fused = |text: &str| opcodes(text).filter(|(_, opcode, _)| opcode.starts_with("fma.")).count();
+            assert!(fused(&text) > 0, "{}", ptx.file);
+            assert_eq!(fused(&compiled(ptx, &apart)), 0, "{}: fused though the source does not ask for it", ptx.file);
+        }
         if std::env::var_os(WRITE).is_some() {
             std::fs::write(workspace().join("kernels/ptx").join(ptx.file), &text).unwrap();
             println!("{}: written, {} bytes", ptx.file, text.len());
@@ -45,6 +47,20 @@ fn child() {
             println!("{}: as its source gives", ptx.file);
         }
     }
+}
+
+/// How the dialect fuses under CUDA. Without it nothing may be fused.
+const FUSED: &str = "#define FFMA(a, b, c) __fmaf_rn((a), (b), (c))\n";
+
+/// What the pinned NVRTC makes of a text, as it makes `ptx`.
+fn compiled(ptx: &Ptx, text: &str) -> String {
+    let options = nvrtc_options(Ptx::ARCHITECTURE, ptx.defines);
+    let name = Some(ptx.source.entry.to_owned());
+    let compiled = compile_ptx_with_opts(text, CompileOptions { options, name, ..Default::default() });
+    let text = compiled.unwrap_or_else(|error| panic!("{}: {error}", ptx.file)).to_src();
+    let text = format!("{}\n", text.trim());
+    assert!(text.contains(NVRTC_RELEASE), "another NVRTC than the pinned one was found first: {text:.300}");
+    text
 }
 
 #[test]
@@ -61,33 +77,62 @@ fn what_is_checked_in_is_what_the_sources_give() {
     print!("{stdout}");
 }
 
-/// What of a PTX may not be there: what cards may round as they like, fused operations unless the source asks for them
-/// (`FFMA`), and any float at all in a kernel whose source has none.
-fn forbidden(ptx: &str, source: &str) -> Vec<String> {
-    // The dialect has words for floats that an integer kernel does not use.
-    let source = source.strip_prefix(include_str!("../device/dialect.h")).unwrap_or(source);
-    let source: Vec<&str> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    let has = |words: &[&str]| source.iter().any(|line| words.iter().any(|word| line.contains(word)));
-    let (float, fused) = (has(&["float", "FADD", "FMUL", "FFMA", "double", "half"]), has(&["FFMA"]));
-    let mut found = Vec::new();
-    for (number, line) in ptx.lines().enumerate() {
+/// Whether a kernel has one of these words, beyond the dialect's and those of comments.
+fn uses(source: &str, words: &[&str]) -> bool {
+    let own = source.strip_prefix(include_str!("../device/dialect.h")).unwrap_or(source);
+    let code = own.lines().map(|line| line.split("//").next().unwrap_or_default());
+    code.into_iter().any(|line| words.iter().any(|word| line.contains(word)))
+}
+
+/// The instructions of a PTX: number of the line, opcode, operands.
+fn opcodes(ptx: &str) -> impl Iterator<Item = (usize, &str, &str)> {
+    let statements = ptx.lines().enumerate().flat_map(|(at, line)| {
         let code = line.split("//").next().unwrap_or_default();
-        for statement in code.split([';', '{', '}']) {
-            let guard = |word: &&str| word.starts_with('@') || word.ends_with(':');
-            let Some(opcode) = statement.split_whitespace().find(|word| !guard(word)) else { continue };
-            let mut parts = opcode.split('.');
-            let base = parts.next().unwrap_or_default();
-            let modifiers: Vec<&str> = parts.collect();
-            let any = |bad: &[&str]| modifiers.iter().any(|modifier| bad.contains(modifier));
-            let rounded_freely = any(&["approx", "full", "ftz"]);
-            let fused_unasked = base == "fma" && !fused || base == "mad" && any(&["f32", "f64"]);
-            let float_unasked = !float && any(&["f16", "f16x2", "bf16", "bf16x2", "f32", "f64"]);
-            if rounded_freely || fused_unasked || float_unasked {
-                found.push(format!("line {}: {}", number + 1, statement.trim()));
-            }
+        code.split([';', '{', '}']).map(move |statement| (at + 1, statement))
+    });
+    statements.filter_map(|(line, statement)| {
+        let guard = |word: &&str| word.starts_with('@') || word.ends_with(':');
+        let opcode = statement.split_whitespace().find(|word| !guard(word))?;
+        let operands = statement.split_once(opcode).map_or("", |(_, operands)| operands.trim());
+        Some((line, opcode, operands))
+    })
+}
+
+/// What of a PTX may not be there:
+/// - what cards may round as they like;
+/// - arithmetic that does not say how it is rounded, for only what says so is never fused by the driver's compiler;
+/// - fused operations, unless the source asks for them (`FFMA`);
+/// - `min` and `max` but with a constant above zero or, for `max`, zero: they take numbers that are none, and the sign of
+///   zero, differently than the comparisons of the reference;
+/// - any float at all in a kernel whose source has none, and of any other width than the source's.
+fn forbidden(ptx: &str, source: &str) -> Vec<String> {
+    let (single, double, half) = (uses(source, &["float", "FFMA"]), uses(source, &["double"]), uses(source, &["half"]));
+    let fused = uses(source, &["FFMA"]);
+    let mut found = Vec::new();
+    for (line, opcode, operands) in opcodes(ptx) {
+        let mut parts = opcode.split('.');
+        let base = parts.next().unwrap_or_default();
+        let modifiers: Vec<&str> = parts.collect();
+        let any = |words: &[&str]| modifiers.iter().any(|modifier| words.contains(modifier));
+        let float = any(&["f32", "f64"]);
+        let rounds = float && ["add", "sub", "mul", "div", "fma", "mad", "rcp", "sqrt", "rsqrt"].contains(&base);
+        let rounded_freely = any(&["approx", "full", "ftz"]) || rounds && !any(&["rn"]);
+        let fused_unasked = base == "fma" && !fused || base == "mad" && float;
+        let picks = float && (base == "min" || base == "max") && !is_plain(base, operands);
+        let halves = any(&["f16", "f16x2", "bf16", "bf16x2"]);
+        let float_unasked = any(&["f32"]) && !single || any(&["f64"]) && !double || halves && !half;
+        if rounded_freely || fused_unasked || picks || float_unasked {
+            found.push(format!("line {line}: {opcode} {operands}"));
         }
     }
     found
+}
+
+/// Whether the last operand of `min.f32` or `max.f32` is such a constant that the first may be anything.
+fn is_plain(base: &str, operands: &str) -> bool {
+    let last = operands.rsplit(',').next().unwrap_or_default().trim();
+    let bits = last.strip_prefix("0f").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    bits.map(f32::from_bits).is_some_and(|number| number > 0.0 || base == "max" && number.to_bits() == 0)
 }
 
 #[test]
@@ -116,6 +161,14 @@ fn each_forbidden_form_is_seen() {
         (ptx.source.text, "\tadd.rn.f32 \t%f1, %f2, %f3;"),
         (ptx.source.text, "\tcvt.rn.f64.u32 \t%fd1, %r1;"),
         ("// only talks of float and FFMA", "\tfma.rn.f32 \t%f1, %f2, %f3, %f4;"),
+        (float, "\tmul.f32 \t%f1, %f2, %f3;"),
+        (float, "\tadd.rz.f32 \t%f1, %f2, %f3;"),
+        (float, "\tadd.rn.f64 \t%fd1, %fd2, %fd3;"),
+        (float, "\tcvt.rn.f16.f32 \t%rs1, %f1;"),
+        (float, "\tmax.f32 \t%f1, %f2, %f3;"),
+        (float, "\tmax.f32 \t%f1, %f2, 0f80000000;"),
+        (float, "\tmin.f32 \t%f1, %f2, 0f00000000;"),
+        (float, "\tmin.f32 \t%f1, %f2, 0f7FC00000;"),
     ] {
         let text = mutated(instruction);
         assert_ne!(text, ptx.text);
@@ -124,6 +177,9 @@ fn each_forbidden_form_is_seen() {
     for (source, instruction) in [
         (float, "\tdiv.rn.f32 \t%f1, %f2, %f3;"),
         (fused, "\tfma.rn.f32 \t%f1, %f2, %f3, %f4;"),
+        (float, "\tmax.f32 \t%f1, %f2, 0f00000000;"),
+        (float, "\tmin.f32 \t%f1, %f2, 0f3F800000;"),
+        (float, "\tsetp.lt.f32 \t%p1, %f2, %f3;"),
         (ptx.source.text, "\tmad.lo.s32 \t%r1, %r2, %r3, %r4; // not div.approx.f32"),
     ] {
         assert_eq!(forbidden(&mutated(instruction), source), Vec::<String>::new(), "{instruction}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lode_protocol::header::EXTRANONCE_BYTES_MAX;
 use lode_protocol::ids::SponsorName;
+use lode_protocol::method::configure::HTTP_CHARS_MAX;
 use lode_protocol::{Algorithm, Difficulty, Hashes, hex};
 use toml::{Table, Value};
 
@@ -47,8 +48,12 @@ pub struct Config {
     pub vardiff: vardiff::Options,
     /// Variable difficulty of scrypt.
     pub scrypt_vardiff: vardiff::Options,
+    /// How range work is cut: sizes of units in the difficulty that their work is worth.
+    pub range: vardiff::Options,
     /// Where the pages and the API are.
     pub http: SocketAddr,
+    /// Where miners of range work find this pool's HTTP side; its port on the host that they know where `None`.
+    pub public_url: Option<String>,
     /// Whether a proxy in front encrypts, so that keys are taken from other machines.
     pub tls_proxy: bool,
     /// Most bytes of a request's body.
@@ -93,7 +98,14 @@ impl Default for Config {
                 least: Difficulty::from_hashes(Hashes(1 << 8)),
                 most: Difficulty::MAX,
             },
+            range: vardiff::Options {
+                interval_ms: 10_000,
+                start: Difficulty::from_hashes(Hashes(1 << 20)),
+                least: Difficulty::MIN,
+                most: Difficulty::MAX,
+            },
             http: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            public_url: None,
             tls_proxy: false,
             body_bytes: 1 << 20,
             blobs: blobs::Limits {
@@ -102,6 +114,7 @@ impl Default for Config {
                 total_bytes: 8 << 30,
                 uploads: 32,
                 uploads_per_sponsor: 8,
+                result_uploads: 64,
             },
             group: Duration::from_millis(5),
         }
@@ -361,11 +374,52 @@ const ROWS: &[Row] = &[
         show: |c| Value::Float(c.scrypt_vardiff.most.to_f64(Algorithm::Scrypt)),
     },
     Row {
+        name: "range.share_s",
+        takes: "an integer from 1 to 3600",
+        meaning: "wanted seconds between two units of a worker",
+        read: |c, v| integer(v, 1, 3600).map(|n| c.range.interval_ms = n * 1000),
+        show: |c| whole(c.range.interval_ms / 1000),
+    },
+    Row {
+        name: "range.start",
+        takes: "a number above 0",
+        meaning: "difficulty that a connection's units are worth at first (1 is the work of 2^32 sha256d hashes)",
+        read: |c, v| difficulty(v, Algorithm::Sha256d).map(|d| c.range.start = d),
+        show: |c| Value::Float(c.range.start.to_f64(Algorithm::Sha256d)),
+    },
+    Row {
+        name: "range.least",
+        takes: "a number above 0",
+        meaning: "lowest difficulty of a unit; one element is the least in any case",
+        read: |c, v| difficulty(v, Algorithm::Sha256d).map(|d| c.range.least = d),
+        show: |c| Value::Float(c.range.least.to_f64(Algorithm::Sha256d)),
+    },
+    Row {
+        name: "range.most",
+        takes: "a number above 0",
+        meaning: "highest difficulty of a unit",
+        read: |c, v| difficulty(v, Algorithm::Sha256d).map(|d| c.range.most = d),
+        show: |c| Value::Float(c.range.most.to_f64(Algorithm::Sha256d)),
+    },
+    Row {
         name: "http.address",
         takes: "an IP address and a port such as \"0.0.0.0:8080\"",
         meaning: "where the pages, the JSON API and the metrics are; port 0 takes any that is free",
         read: |c, v| v.as_str()?.parse().ok().map(|address| c.http = address),
         show: |c| text(c.http),
+    },
+    Row {
+        name: "http.public_url",
+        takes: "a URL such as \"https://pool.example\", or \"\"",
+        meaning: "where miners reach this port for inputs and results; \"\" is this port of the host that they mine at",
+        read: |c, v| {
+            let url = v.as_str()?.trim_end_matches('/');
+            let plain = url.bytes().all(|byte| byte.is_ascii_graphic()) && url.len() <= HTTP_CHARS_MAX;
+            let known = url.is_empty() || url.starts_with("http://") || url.starts_with("https://");
+            c.public_url = if url.is_empty() { None } else { Some(url.to_owned()) };
+            (plain && known).then_some(())
+        },
+        show: |c| text(c.public_url.as_deref().unwrap_or_default()),
     },
     Row {
         name: "http.tls_proxy",
@@ -405,7 +459,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "blobs.uploads_max",
         takes: "an integer from 1 to 1000",
-        meaning: "uploads at a time",
+        meaning: "uploads of sponsors at a time",
         read: |c, v| size(v, 1, 1000).map(|n| c.blobs.uploads = n),
         show: |c| count(c.blobs.uploads),
     },
@@ -415,6 +469,13 @@ const ROWS: &[Row] = &[
         meaning: "uploads of one sponsor at a time",
         read: |c, v| size(v, 1, 1000).map(|n| c.blobs.uploads_per_sponsor = n),
         show: |c| count(c.blobs.uploads_per_sponsor),
+    },
+    Row {
+        name: "blobs.result_uploads_max",
+        takes: "an integer from 1 to 10000",
+        meaning: "uploads of units' results at a time, beside those of sponsors",
+        read: |c, v| size(v, 1, 10_000).map(|n| c.blobs.result_uploads = n),
+        show: |c| count(c.blobs.result_uploads),
     },
     Row {
         name: "ledger.group_ms",
@@ -460,6 +521,9 @@ impl Config {
         }
         if self.scrypt_vardiff.least > self.scrypt_vardiff.most {
             return fail("vardiff.scrypt_least is above vardiff.scrypt_most".into());
+        }
+        if self.range.least > self.range.most {
+            return fail("range.least is above range.most".into());
         }
         let spaces = 1u64.checked_shl(8 * u32::try_from(self.extranonce1_bytes).unwrap_or(u32::MAX));
         if spaces.is_some_and(|spaces| (self.limits.connections as u64) > spaces / 2) {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::sponsor::SponsorBalance;
 use lode_protocol::api::{
-    Amount, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView, WorkerView,
+    Amount, AuditsView, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView,
+    WorkerView,
 };
 use lode_protocol::header::HEADER_BYTES;
 use lode_protocol::ids::{AccountName, AssetName, SponsorName};
@@ -14,7 +15,7 @@ use ruint::aliases::U256;
 
 use crate::clock::rfc3339;
 use crate::ledger::entry::{Outcome, Scheme};
-use crate::ledger::fold::{Account, Earning, Job, Solution, Sponsor, Worker};
+use crate::ledger::fold::{Account, Closed, Earning, Job, Solution, Sponsor, Worker};
 use crate::ledger::payout::{earned, settle};
 use crate::share::hash_of;
 use crate::stratum::presence::Rig;
@@ -41,17 +42,19 @@ fn is_done(job: &Job) -> bool {
 pub fn job(job: &Job) -> JobView {
     let terms = &job.terms;
     let closed = job.closed.as_ref();
+    let range = terms.range();
+    let completed = matches!(closed, Some(Closed { outcome: Outcome::Completed { .. }, .. }));
     JobView {
         id: terms.job,
         name: terms.name.clone(),
         kind: terms.kind.clone(),
-        algorithm: terms.algorithm().unwrap_or(Algorithm::Sha256d),
+        algorithm: terms.algorithm(),
         state: state(job),
         sponsor: terms.sponsor.clone(),
         asset: terms.asset.clone(),
         budget: Amount(terms.budget),
-        paid: closed.map(|closed| Amount(closed.paid)),
-        fee: closed.map(|closed| Amount(closed.fee)),
+        paid: (range.is_some() || closed.is_some()).then_some(Amount(job.paid)),
+        fee: (range.is_some() || closed.is_some()).then_some(Amount(job.fees)),
         refunded: closed.map(|closed| Amount(closed.refunded)),
         fee_bps: terms.fee_bps,
         payout: match terms.scheme {
@@ -68,6 +71,12 @@ pub fn job(job: &Job) -> JobView {
         cancel_at: job.cancel_at.map(rfc3339),
         closed_at: closed.map(|closed| rfc3339(closed.at)),
         solution: job.solution.as_ref().map(|solution| hex::encode(&solution.hash)),
+        elements: range.map(|range| range.cost.elements()),
+        elements_done: range.map(|_| job.elements_done),
+        elements_matured: range.map(|_| job.elements_matured),
+        audits: range.map(|_| AuditsView { passed: job.matured_batches, voided: job.voids }),
+        preview: None,
+        result: (completed || job.solution.is_some()).then(|| format!("/api/v1/jobs/{}/result", terms.job)),
     }
 }
 
@@ -93,16 +102,11 @@ pub fn pending(job: &Job, earning: &Earning) -> u128 {
     muldiv(pot, earning.work, job.work)
 }
 
-/// What an account earned with a job. Of an open range job that is what has matured so far.
+/// What an account earned with a job: what is payable, and what it is expected to come to besides.
 #[must_use]
 pub fn earning(job: &Job, earning: &Earning) -> EarningView {
-    let (amount, state_of) = match earning.amount {
-        Some(amount) if job.closed.is_some() => (amount, EarningState::Matured),
-        amount if job.terms.range().is_some() => (amount.unwrap_or(0), EarningState::Pending),
-        Some(amount) => (amount, EarningState::Matured),
-        None => (pending(job, earning), EarningState::Pending),
-    };
-    let amount = amount.saturating_add(earning.duplicates);
+    let pending = pending(job, earning);
+    let payable = earning.amount.unwrap_or(0).saturating_add(earning.duplicates);
     EarningView {
         job: job.terms.job,
         name: job.terms.name.clone(),
@@ -111,22 +115,23 @@ pub fn earning(job: &Job, earning: &Earning) -> EarningView {
         work: Work(earning.work),
         work_total: Work(job.work),
         share_ppm: u32::try_from(muldiv(1_000_000, earning.work, job.work)).unwrap_or(u32::MAX),
-        amount: Amount(amount),
-        state: state_of,
+        amount: Amount(payable.saturating_add(pending)),
+        pending: Amount(pending),
+        state: if job.closed.is_some() { EarningState::Matured } else { EarningState::Pending },
         closed_at: job.closed.as_ref().map(|closed| rfc3339(closed.at)),
     }
 }
 
-/// An account's balances: its record, and what is expected of open jobs.
+/// An account's balances: its record, and what it has in open jobs.
 #[must_use]
-pub fn balances(record: &Account, expected: &[(AssetName, u128)]) -> BTreeMap<AssetName, BalanceView> {
+pub fn balances(record: &Account, open: &[EarningView]) -> BTreeMap<AssetName, BalanceView> {
     let mut balances: BTreeMap<AssetName, BalanceView> = BTreeMap::new();
     for (asset, &amount) in &record.matured {
         balances.entry(asset.clone()).or_default().matured = Amount(amount);
     }
-    for (asset, amount) in expected {
-        let pending = &mut balances.entry(asset.clone()).or_default().pending;
-        *pending = Amount(pending.0.saturating_add(*amount));
+    for row in open {
+        let pending = &mut balances.entry(row.asset.clone()).or_default().pending;
+        *pending = Amount(pending.0.saturating_add(row.pending.0));
     }
     balances
 }

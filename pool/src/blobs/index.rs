@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use lode_protocol::Digest;
-use lode_protocol::ids::SponsorName;
 
+use super::owner::{Owner, Queue, Quota};
 use super::tree::Tree;
 use super::{BlobError, Limits};
 use crate::ledger::entry::Millis;
@@ -25,9 +25,11 @@ struct Entry {
     bytes: u64,
     tree: TreeCell,
     damaged: bool,
+    /// How many owners it has.
+    owners: usize,
 }
 
-/// What a sponsor holds.
+/// What an owner holds.
 #[derive(Debug, Default)]
 struct Holdings {
     blobs: HashSet<Digest>,
@@ -35,6 +37,12 @@ struct Holdings {
     charged: u64,
     /// Uploads under way.
     uploads: usize,
+}
+
+impl Holdings {
+    fn is_empty(&self) -> bool {
+        self.blobs.is_empty() && self.uploads == 0 && self.charged == 0
+    }
 }
 
 /// What arrived of an upload that broke off.
@@ -57,17 +65,23 @@ enum PartState {
 }
 
 /// A part's name.
-pub(super) type PartKey = (SponsorName, Digest);
+pub(super) type PartKey = (Owner, Digest);
 
 /// The index.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     blobs: HashMap<Digest, Entry>,
-    sponsors: HashMap<SponsorName, Holdings>,
+    owners: HashMap<Owner, Holdings>,
     parts: HashMap<PartKey, PartState>,
     /// What blobs (each once) and uploads count for.
     charged: u64,
+    /// Uploads of sponsors under way.
     uploads: usize,
+    /// Uploads of results under way.
+    result_uploads: usize,
+    /// Guests that are here, and the number of the next.
+    guests: HashSet<u64>,
+    next_guest: u64,
 }
 
 /// What a blob of `bytes` counts for.
@@ -82,24 +96,101 @@ impl Index {
     }
 
     /// Notes whose it is too; false if there is no such blob.
-    pub(super) fn found_owner(&mut self, sponsor: &SponsorName, digest: Digest) -> bool {
-        let Some(entry) = self.blobs.get(&digest) else { return false };
-        let holdings = self.sponsors.entry(sponsor.clone()).or_default();
+    pub(super) fn found_owner(&mut self, owner: &Owner, digest: Digest) -> bool {
+        let Some(entry) = self.blobs.get_mut(&digest) else { return false };
+        let holdings = self.owners.entry(owner.clone()).or_default();
         if holdings.blobs.insert(digest) {
             holdings.charged += charge(entry.bytes);
+            entry.owners += 1;
         }
         true
     }
 
+    /// Takes an owner from a blob; whether it was the last, and the blob is forgotten.
+    pub(super) fn lose_owner(&mut self, owner: &Owner, digest: &Digest) -> bool {
+        let Some(holdings) = self.owners.get_mut(owner) else { return false };
+        let (true, Some(entry)) = (holdings.blobs.remove(digest), self.blobs.get_mut(digest)) else { return false };
+        holdings.charged -= charge(entry.bytes);
+        entry.owners -= 1;
+        let (last, bytes) = (entry.owners == 0, entry.bytes);
+        self.forget_if_empty(owner);
+        if last {
+            self.blobs.remove(digest);
+            self.charged -= charge(bytes);
+        }
+        last
+    }
+
+    fn forget_if_empty(&mut self, owner: &Owner) {
+        if self.owners.get(owner).is_some_and(Holdings::is_empty) {
+            self.owners.remove(owner);
+        }
+    }
+
+    /// Takes out the blobs that are nobody's.
+    pub(super) fn take_orphans(&mut self) -> Vec<Digest> {
+        let orphans: Vec<_> = self.blobs.extract_if(|_, entry| entry.owners == 0).collect();
+        self.charged -= orphans.iter().map(|(_, entry)| charge(entry.bytes)).sum::<u64>();
+        orphans.into_iter().map(|(digest, _)| digest).collect()
+    }
+
+    /// What an owner has.
+    pub(super) fn blobs_of(&self, owner: &Owner) -> Vec<Digest> {
+        self.owners.get(owner).map(|holdings| holdings.blobs.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Everyone who has something.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &Owner> {
+        self.owners.keys()
+    }
+
+    /// Lets a guest in.
+    pub(super) fn new_guest(&mut self) -> u64 {
+        let number = self.next_guest;
+        self.next_guest += 1;
+        self.guests.insert(number);
+        number
+    }
+
+    /// Whether an owner is one that still may be given something.
+    pub(super) fn is_here(&self, owner: &Owner) -> bool {
+        match owner {
+            Owner::Guest(number) => self.guests.contains(number),
+            Owner::Sponsor(_) | Owner::Job(_) => true,
+        }
+    }
+
+    /// Sees a guest out; gives the files of what arrived of its uploads. Its blobs are still to be released.
+    pub(super) fn lose_guest(&mut self, number: u64) -> Vec<PathBuf> {
+        self.guests.remove(&number);
+        let of_guest =
+            |key: &PartKey, state: &PartState| key.0 == Owner::Guest(number) && matches!(state, PartState::Waiting(_));
+        let left: Vec<_> = self.parts.extract_if(|key, state| of_guest(key, state)).collect();
+        self.give_up(left)
+    }
+
+    /// Gives the room of parts back; gives their files.
+    fn give_up(&mut self, parts: Vec<(PartKey, PartState)>) -> Vec<PathBuf> {
+        let mut paths = Vec::new();
+        for (key, state) in parts {
+            if let PartState::Waiting(part) = state {
+                self.release(&key.0, part.charged);
+                paths.push(part.path);
+            }
+        }
+        paths
+    }
+
     fn put(&mut self, digest: Digest, bytes: u64, tree: TreeCell) {
-        let new = self.blobs.insert(digest, Entry { bytes, tree, damaged: false });
+        let owners = self.blobs.get(&digest).map_or(0, |old| old.owners);
+        let new = self.blobs.insert(digest, Entry { bytes, tree, damaged: false, owners });
         self.charged += charge(bytes);
         self.charged -= new.map_or(0, |old| charge(old.bytes));
     }
 
-    /// Whether it is this sponsor's.
-    pub(super) fn owns(&self, sponsor: &SponsorName, digest: &Digest) -> bool {
-        self.sponsors.get(sponsor).is_some_and(|holdings| holdings.blobs.contains(digest))
+    /// Whether it is this owner's.
+    pub(super) fn owns(&self, owner: &Owner, digest: &Digest) -> bool {
+        self.owners.get(owner).is_some_and(|holdings| holdings.blobs.contains(digest))
     }
 
     /// Size and tree of a blob.
@@ -124,37 +215,57 @@ impl Index {
     }
 
     /// Counts one more upload.
-    pub(super) fn enter(&mut self, sponsor: &SponsorName, limits: &Limits) -> Result<(), BlobError> {
-        let holdings = self.sponsors.entry(sponsor.clone()).or_default();
-        if holdings.uploads >= limits.uploads_per_sponsor {
-            return Err(BlobError::Busy(format!("{} uploads of yours are under way, the most", holdings.uploads)));
+    pub(super) fn enter(&mut self, owner: &Owner, quota: &Quota, limits: &Limits) -> Result<(), BlobError> {
+        let here = self.owners.get(owner).map_or(0, |holdings| holdings.uploads);
+        if here >= quota.uploads {
+            return Err(BlobError::Busy(format!("{here} uploads of yours are under way, the most")));
         }
-        if self.uploads >= limits.uploads {
-            return Err(BlobError::Busy(format!("{} uploads are under way, the most", self.uploads)));
+        let (under_way, most) = match quota.queue {
+            Queue::Sponsors => (&mut self.uploads, limits.uploads),
+            Queue::Results => (&mut self.result_uploads, limits.result_uploads),
+            Queue::Own => (&mut 0, usize::MAX),
+        };
+        if *under_way >= most {
+            return Err(BlobError::Busy(format!("{under_way} uploads are under way, the most")));
         }
-        holdings.uploads += 1;
-        self.uploads += 1;
+        *under_way += 1;
+        self.holdings(owner).uploads += 1;
         Ok(())
     }
 
     /// Counts one upload less.
-    pub(super) fn leave(&mut self, sponsor: &SponsorName) {
-        self.uploads -= 1;
-        self.holdings(sponsor).uploads -= 1;
+    pub(super) fn leave(&mut self, owner: &Owner, quota: &Quota) {
+        match quota.queue {
+            Queue::Sponsors => self.uploads -= 1,
+            Queue::Results => self.result_uploads -= 1,
+            Queue::Own => {}
+        }
+        self.holdings(owner).uploads -= 1;
+        self.forget_if_empty(owner);
     }
 
-    fn holdings(&mut self, sponsor: &SponsorName) -> &mut Holdings {
-        self.sponsors.entry(sponsor.clone()).or_default()
+    fn holdings(&mut self, owner: &Owner) -> &mut Holdings {
+        self.owners.entry(owner.clone()).or_default()
     }
 
     /// Takes room for `more` of an upload.
-    pub(super) fn reserve(&mut self, sponsor: &SponsorName, more: u64, limits: &Limits) -> Result<(), BlobError> {
-        let (held, total) = (self.holdings(sponsor).charged, self.charged);
+    pub(super) fn reserve(
+        &mut self,
+        owner: &Owner,
+        more: u64,
+        quota: &Quota,
+        limits: &Limits,
+    ) -> Result<(), BlobError> {
+        let (held, total) = (self.holdings(owner).charged, self.charged);
         let fits = |held: u64, most: u64| held.checked_add(more).is_some_and(|sum| sum <= most);
-        if !fits(held, limits.sponsor_bytes) {
-            let most = limits.sponsor_bytes;
-            let text = format!("a sponsor's blobs and uploads have at most {most} bytes; yours have {held}");
-            return Err(BlobError::Full(text));
+        if !fits(held, quota.bytes) {
+            let most = quota.bytes;
+            return Err(BlobError::Full(match owner {
+                Owner::Sponsor(_) => {
+                    format!("a sponsor's blobs and uploads have at most {most} bytes; yours have {held}")
+                }
+                _ => format!("results that are not submitted yet have at most {most} bytes; yours have {held}"),
+            }));
         }
         if !fits(total, limits.total_bytes) {
             let most = limits.total_bytes;
@@ -162,24 +273,25 @@ impl Index {
                 "all blobs and uploads of this pool have at most {most} bytes; they have {total}"
             )));
         }
-        self.holdings(sponsor).charged += more;
+        self.holdings(owner).charged += more;
         self.charged += more;
         Ok(())
     }
 
     /// Gives room back.
-    pub(super) fn release(&mut self, sponsor: &SponsorName, bytes: u64) {
-        self.holdings(sponsor).charged -= bytes;
+    pub(super) fn release(&mut self, owner: &Owner, bytes: u64) {
+        self.holdings(owner).charged -= bytes;
         self.charged -= bytes;
+        self.forget_if_empty(owner);
     }
 
-    /// Turns an upload's room into a blob; whether it is new to this sponsor.
-    pub(super) fn settle(&mut self, sponsor: &SponsorName, digest: Digest, tree: Tree, reserved: u64) -> bool {
+    /// Turns an upload's room into a blob; whether it is new to this owner.
+    pub(super) fn settle(&mut self, owner: &Owner, digest: Digest, tree: Tree, reserved: u64) -> bool {
         let bytes = tree.bytes();
-        self.release(sponsor, reserved);
+        self.release(owner, reserved);
         self.put(digest, bytes, Arc::new(Mutex::new(Some(Arc::new(tree)))));
-        let new = !self.owns(sponsor, &digest);
-        self.found_owner(sponsor, digest);
+        let new = !self.owns(owner, &digest);
+        self.found_owner(owner, digest);
         new
     }
 
@@ -223,13 +335,6 @@ impl Index {
             PartState::UnderWay => false,
         };
         let expired: Vec<(PartKey, PartState)> = self.parts.extract_if(|_, state| late(state)).collect();
-        let mut paths = Vec::new();
-        for (key, state) in expired {
-            if let PartState::Waiting(part) = state {
-                self.release(&key.0, part.charged);
-                paths.push(part.path);
-            }
-        }
-        paths
+        self.give_up(expired)
     }
 }

@@ -1,19 +1,24 @@
-//! Sponsors' blobs: files named by the digest of what they hold, outside the public ledger.
+//! Blobs, of sponsors and of jobs: files named by the digest of what they hold, outside the public ledger.
 //!
 //! ```text
 //! DIR/blobs/ab/<digest>               a whole blob; nothing is ever at this name but all of it
 //! DIR/blobs/owners/<sponsor>/<digest> empty: this sponsor uploaded it, may read it, and is charged for it
+//! DIR/blobs/jobs/<job>/<digest>       empty: this job needs it, e.g. as an input or as a result
 //! DIR/blobs/part/<random>             what is still arriving; cleared at start
 //! ```
 //!
 //! An upload is answered once its file, both names and their directories are on stable storage. The
-//! owner's name is made first, so a crash can leave a name without a blob, which the next start
-//! removes, but no blob that is nobody's. The same content of two sponsors is one file; each is
-//! charged for it in full, so that neither learns of the other.
+//! same content of two owners is one file; each sponsor is charged for it in full, so that neither
+//! learns of the other. What the last owner gives up is removed.
+//!
+//! Whatever a crash leaves is put right by the next start: a name without a blob (the owner's name is
+//! made first, and removed first) and a blob that is nobody's. Such are also the blobs of *guests*:
+//! owners in memory, for results that a miner has not submitted yet and inputs of jobs not yet open.
 //!
 //! Everything here is plain blocking I/O; [`port`] calls it from threads that may block.
 
 mod index;
+mod owner;
 pub mod port;
 mod reading;
 mod store;
@@ -25,6 +30,7 @@ use std::path::PathBuf;
 
 use lode_protocol::Digest;
 
+pub use owner::{Guest, Owner, Quota};
 pub use reading::Reading;
 pub use store::Blobs;
 pub use upload::{Delivery, Stored, Upload};
@@ -38,10 +44,12 @@ pub struct Limits {
     pub sponsor_bytes: u64,
     /// Most bytes of all blobs and uploads.
     pub total_bytes: u64,
-    /// Most uploads at a time.
+    /// Most uploads of sponsors at a time.
     pub uploads: usize,
     /// Most uploads of one sponsor at a time.
     pub uploads_per_sponsor: usize,
+    /// Most uploads of results at a time, beside those of sponsors.
+    pub result_uploads: usize,
 }
 
 /// Why a blob is not taken or not given.
@@ -56,7 +64,7 @@ pub enum BlobError {
     /// More than one blob may have.
     #[error("a blob has at most {0} bytes")]
     TooLarge(u64),
-    /// No room is left to this sponsor, or to all.
+    /// No room is left to this owner, or to all.
     #[error("{0}")]
     Full(String),
     /// The disk has no room.
@@ -65,7 +73,7 @@ pub enum BlobError {
     /// Too many at a time.
     #[error("{0}; try again when one has ended")]
     Busy(String),
-    /// This blob is being uploaded by the same sponsor.
+    /// This blob is being uploaded by the same owner.
     #[error("an upload of {0} is under way; it ends when its connection does")]
     UnderWay(Digest),
     /// An upload cannot go on from there.

@@ -4,10 +4,9 @@ use bytes::Bytes;
 use lode_dashboard::port::{self, PortError, Uploaded};
 use lode_protocol::Digest;
 use lode_protocol::api::BlobView;
-use lode_protocol::ids::SponsorName;
 use tokio::task::spawn_blocking;
 
-use super::{BlobError, Blobs, Delivery, Reading, Upload};
+use super::{BlobError, Blobs, Delivery, Owner, Quota, Reading, Upload};
 
 impl From<BlobError> for PortError {
     fn from(error: BlobError) -> PortError {
@@ -45,10 +44,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Blobs {
-    /// [`Blobs::begin`] for the HTTP face.
+    /// [`Blobs::begin_within`] for the HTTP face.
     pub(crate) async fn begin_upload(
         &self,
-        sponsor: &SponsorName,
+        owner: &Owner,
+        quota: Quota,
         delivery: port::Delivery,
         announced: Option<u64>,
     ) -> Result<Uploading, PortError> {
@@ -56,8 +56,8 @@ impl Blobs {
             port::Delivery::Once { expected } => Delivery::Once { expected },
             port::Delivery::Resumable { digest, offset } => Delivery::Resumable { digest, offset },
         };
-        let (blobs, sponsor) = (self.clone(), sponsor.clone());
-        let upload = blocking(move || blobs.begin(&sponsor, delivery, announced)).await?;
+        let (blobs, owner) = (self.clone(), owner.clone());
+        let upload = blocking(move || blobs.begin_within(&owner, quota, delivery, announced)).await?;
         Ok(Uploading(Some(upload)))
     }
 

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lode_protocol::Digest;
-use lode_protocol::ids::SponsorName;
+use lode_protocol::ids::JobId;
 
 use super::index::Index;
+use super::owner::{Guest, Owner, Quota};
 use super::reading::Reading;
 use super::tree::{PIECE_BYTES, Tree, TreeHasher};
-use super::upload::{Delivery, Upload};
+use super::upload::{Delivery, Stored, Upload};
 use super::{BlobError, Limits, io_error};
 use crate::clock::Clock;
 use crate::ledger::journal::sync_dir;
@@ -29,7 +30,7 @@ struct Inner {
     clock: Clock,
     /// Held for a few lines that never wait.
     index: Mutex<Index>,
-    /// Held while a file gets its names, so that an owner's name is not taken back under another upload.
+    /// Held while a file gets or loses a name, so that none is taken back under another upload.
     naming: Mutex<()>,
 }
 
@@ -70,13 +71,13 @@ fn scan_shelf(index: &mut Index, prefix: &str, shelf: &Path) -> Result<(), BlobE
     Ok(())
 }
 
-/// Notes what one sponsor uploaded.
-fn scan_owner(index: &mut Index, sponsor: &SponsorName, dir: &Path) -> Result<(), BlobError> {
+/// Notes what one owner has.
+fn scan_owner(index: &mut Index, owner: &Owner, dir: &Path) -> Result<(), BlobError> {
     for (name, path) in names(dir)? {
         match name.parse::<Digest>() {
-            Ok(digest) if index.found_owner(sponsor, digest) => {}
+            Ok(digest) if index.found_owner(owner, digest) => {}
             Ok(digest) => {
-                tracing::warn!(%digest, %sponsor, "its upload was never finished, or the blob was removed");
+                tracing::warn!(%digest, ?owner, "its upload was never finished, or the blob was removed");
                 fs::remove_file(&path).map_err(io_error(&path))?;
             }
             Err(_) => tracing::warn!(file = %path.display(), "this is no blob's name; it is left alone"),
@@ -92,8 +93,8 @@ impl Blobs {
     /// The disk fails.
     pub fn open(data: &Path, limits: Limits, clock: Clock) -> Result<Blobs, BlobError> {
         let dir = data.join("blobs");
-        let (parts, owners) = (dir.join("part"), dir.join("owners"));
-        for dir in [&dir, &parts, &owners] {
+        let (parts, owners, jobs) = (dir.join("part"), dir.join("owners"), dir.join("jobs"));
+        for dir in [&dir, &parts, &owners, &jobs] {
             make_dir(dir)?;
         }
         for (_, path) in names(&parts)? {
@@ -105,14 +106,25 @@ impl Blobs {
         }
         for (name, path) in names(&owners)? {
             match name.parse() {
-                Ok(sponsor) => scan_owner(&mut index, &sponsor, &path)?,
+                Ok(sponsor) => scan_owner(&mut index, &Owner::Sponsor(sponsor), &path)?,
                 Err(_) => tracing::warn!(dir = %path.display(), "this is no sponsor's name; it is left alone"),
             }
         }
+        for (name, path) in names(&jobs)? {
+            match name.parse() {
+                Ok(job) => scan_owner(&mut index, &Owner::Job(job), &path)?,
+                Err(_) => tracing::warn!(dir = %path.display(), "this is no job's id; it is left alone"),
+            }
+        }
+        let orphans = index.take_orphans();
         let (count, charged) = index.totals();
-        tracing::info!(blobs = count, bytes = charged, "the blobs are open");
+        tracing::info!(blobs = count, bytes = charged, removed = orphans.len(), "the blobs are open");
         let index = Mutex::new(index);
-        Ok(Blobs(Arc::new(Inner { dir, limits, clock, index, naming: Mutex::new(()) })))
+        let blobs = Blobs(Arc::new(Inner { dir, limits, clock, index, naming: Mutex::new(()) }));
+        for digest in orphans {
+            blobs.remove(&digest)?;
+        }
+        Ok(blobs)
     }
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
@@ -142,10 +154,36 @@ impl Blobs {
         self.shelf(digest).join(digest.to_string())
     }
 
-    /// Whether this sponsor uploaded it.
+    /// Whether this owner has it.
     #[must_use]
-    pub fn owns(&self, sponsor: &SponsorName, digest: &Digest) -> bool {
-        self.index().owns(sponsor, digest)
+    pub fn owns(&self, owner: &Owner, digest: &Digest) -> bool {
+        self.index().owns(owner, digest)
+    }
+
+    /// Jobs that have blobs.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<JobId> {
+        let job = |owner: &Owner| if let Owner::Job(job) = owner { Some(*job) } else { None };
+        self.index().owners().filter_map(job).collect()
+    }
+
+    /// The blobs that this owner has.
+    #[must_use]
+    pub fn blobs_of(&self, owner: &Owner) -> Vec<Digest> {
+        self.index().blobs_of(owner)
+    }
+
+    /// Bytes that there is room for.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.0.limits.total_bytes.saturating_sub(self.index().totals().1)
+    }
+
+    /// Lets in an owner that lasts as long as what is given.
+    #[must_use]
+    pub fn guest(&self) -> Guest {
+        let number = self.index().new_guest();
+        Guest { blobs: self.clone(), number }
     }
 
     /// How many bytes a blob has.
@@ -156,19 +194,28 @@ impl Blobs {
         self.index().find(digest).map(|(bytes, _)| bytes)
     }
 
-    /// How much of this sponsor's interrupted upload is here.
+    /// How much of this owner's interrupted upload is here.
     #[must_use]
-    pub fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64 {
-        self.index().arrived(&(sponsor.clone(), *digest))
+    pub fn arrived(&self, owner: &Owner, digest: &Digest) -> u64 {
+        self.index().arrived(&(owner.clone(), *digest))
     }
 
     /// Begins an upload; `announced` is how many bytes are to come, where that is known.
     ///
     /// # Errors
     /// Too large, no room, too many at a time, an offset that has not arrived, or the disk fails.
-    pub fn begin(
+    pub fn begin(&self, owner: &Owner, delivery: Delivery, announced: Option<u64>) -> Result<Upload, BlobError> {
+        self.begin_within(owner, Quota::of(owner, &self.0.limits), delivery, announced)
+    }
+
+    /// Begins an upload of an owner that may have so much.
+    ///
+    /// # Errors
+    /// As [`Blobs::begin`].
+    pub fn begin_within(
         &self,
-        sponsor: &SponsorName,
+        owner: &Owner,
+        quota: Quota,
         delivery: Delivery,
         announced: Option<u64>,
     ) -> Result<Upload, BlobError> {
@@ -176,7 +223,134 @@ impl Blobs {
         for path in late {
             fs::remove_file(&path).map_err(io_error(&path))?;
         }
-        Upload::begin(self.clone(), sponsor, delivery, announced)
+        Upload::begin(self.clone(), owner, quota, delivery, announced)
+    }
+
+    /// Keeps bytes that are here already.
+    ///
+    /// # Errors
+    /// No room, or the disk fails.
+    pub fn put(&self, owner: &Owner, bytes: &[u8]) -> Result<Stored, BlobError> {
+        let mut upload = self.begin(owner, Delivery::Once { expected: None }, Some(bytes.len() as u64))?;
+        upload.write(bytes)?;
+        upload.finish()
+    }
+
+    /// A whole blob, for what is known to fit in memory.
+    ///
+    /// # Errors
+    /// There is none, its file is damaged, or the disk fails.
+    pub fn load(&self, digest: &Digest) -> Result<Vec<u8>, BlobError> {
+        let bytes = self.bytes(digest)?;
+        let mut reading = self.read(digest, 0..bytes)?;
+        let mut whole = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
+        while let Some(piece) = reading.next_bytes()? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole)
+    }
+
+    /// Makes a blob that is here this owner's too. On stable storage when this returns; whether it is new to it.
+    ///
+    /// # Errors
+    /// There is none, the owner is a guest that has left, or the disk fails.
+    pub fn adopt(&self, owner: &Owner, digest: &Digest) -> Result<bool, BlobError> {
+        let turn = lock(&self.0.naming);
+        self.bytes(digest)?;
+        if self.owns(owner, digest) {
+            return Ok(false);
+        }
+        if !self.index().is_here(owner) {
+            return Err(BlobError::Unknown(*digest));
+        }
+        if let Some(mark) = self.mark(owner, digest)
+            && let Err(error) = make_mark(&mark)
+        {
+            take_back(&mark);
+            return Err(error);
+        }
+        self.index().found_owner(owner, *digest);
+        drop(turn);
+        Ok(true)
+    }
+
+    /// Takes a blob from this owner, and removes it where it was the last.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn release(&self, owner: &Owner, digest: &Digest) -> Result<(), BlobError> {
+        if let Some(mark) = self.unname(owner, digest)? {
+            let dir = mark.parent().expect("a mark is in a directory");
+            sync_dir(dir).map_err(io_error(dir))?;
+        }
+        Ok(())
+    }
+
+    /// Takes all blobs from this owner, as [`Blobs::release`] does.
+    ///
+    /// # Errors
+    /// The disk fails; what was taken until then is.
+    pub fn release_all(&self, owner: &Owner) -> Result<(), BlobError> {
+        let digests = self.index().blobs_of(owner);
+        for digest in &digests {
+            self.unname(owner, digest)?;
+        }
+        let Some(dir) = self.marks(owner).filter(|dir| dir.exists()) else { return Ok(()) };
+        sync_dir(&dir).map_err(io_error(&dir))?;
+        let turn = lock(&self.0.naming);
+        match fs::remove_dir(&dir) {
+            // Something came in the meantime, or lies there that is not ours.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            removed => removed.map_err(io_error(&dir))?,
+        }
+        drop(turn);
+        Ok(())
+    }
+
+    /// Sees a guest out.
+    pub(super) fn leave(&self, number: u64) -> Result<(), BlobError> {
+        let turn = lock(&self.0.naming);
+        let parts = self.index().lose_guest(number);
+        drop(turn);
+        for path in parts {
+            fs::remove_file(&path).map_err(io_error(&path))?;
+        }
+        self.release_all(&Owner::Guest(number))
+    }
+
+    /// Takes an owner's name away, and the blob with the last; gives the name if it was there.
+    fn unname(&self, owner: &Owner, digest: &Digest) -> Result<Option<PathBuf>, BlobError> {
+        let turn = lock(&self.0.naming);
+        if !self.owns(owner, digest) {
+            return Ok(None);
+        }
+        let mark = self.mark(owner, digest);
+        if let Some(mark) = &mark {
+            remove_file(mark)?;
+        }
+        if self.index().lose_owner(owner, digest) {
+            self.remove(digest)?;
+        }
+        drop(turn);
+        Ok(mark)
+    }
+
+    /// Removes a blob's file; a crash may bring it back, as nobody's.
+    fn remove(&self, digest: &Digest) -> Result<(), BlobError> {
+        remove_file(&self.path(digest))
+    }
+
+    /// Where an owner's names are; a guest has none on the disk.
+    fn marks(&self, owner: &Owner) -> Option<PathBuf> {
+        match owner {
+            Owner::Sponsor(sponsor) => Some(self.0.dir.join("owners").join(sponsor.as_str())),
+            Owner::Job(job) => Some(self.0.dir.join("jobs").join(job.to_string())),
+            Owner::Guest(_) => None,
+        }
+    }
+
+    fn mark(&self, owner: &Owner, digest: &Digest) -> Option<PathBuf> {
+        self.marks(owner).map(|dir| dir.join(digest.to_string()))
     }
 
     /// Opens a blob for reading `range` of it.
@@ -224,42 +398,61 @@ impl Blobs {
         BlobError::Damaged(*digest)
     }
 
-    /// Gives the synced file at `part` its final name, with `sponsor` as an owner. On stable storage when
-    /// this returns; whether it is new to the sponsor.
+    /// Gives the synced file at `part` its final name, with `owner` as an owner. On stable storage when
+    /// this returns; whether it is new to the owner.
     pub(super) fn publish(
         &self,
-        sponsor: &SponsorName,
+        owner: &Owner,
         part: &Path,
         (digest, tree): (Digest, Tree),
         reserved: u64,
     ) -> Result<bool, BlobError> {
         let turn = lock(&self.0.naming);
-        let mark = self.0.dir.join("owners").join(sponsor.as_str()).join(digest.to_string());
-        let new = !self.owns(sponsor, &digest);
-        let named = self.name(part, &digest, new.then_some(&mark));
-        if let (Err(_), true) = (&named, new)
-            && let Err(error) = fs::remove_file(&mark)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(file = %mark.display(), %error, "an owner's name without a blob stays until the next start");
+        if !self.index().is_here(owner) {
+            return Err(BlobError::Unknown(digest));
+        }
+        let mark = self.mark(owner, &digest).filter(|_| !self.owns(owner, &digest));
+        let named = self.name(part, &digest, mark.as_ref());
+        if let (Err(_), Some(mark)) = (&named, &mark) {
+            take_back(mark);
         }
         named?;
-        let new = self.index().settle(sponsor, digest, tree, reserved);
+        let new = self.index().settle(owner, digest, tree, reserved);
         drop(turn);
         Ok(new)
     }
 
     fn name(&self, part: &Path, digest: &Digest, mark: Option<&PathBuf>) -> Result<(), BlobError> {
         if let Some(mark) = mark {
-            let owner = mark.parent().expect("an owner's name is in a directory");
-            make_dir(owner)?;
-            File::create(mark).and_then(|file| file.sync_all()).map_err(io_error(mark))?;
-            sync_dir(owner).map_err(io_error(owner))?;
+            make_mark(mark)?;
         }
         let shelf = self.shelf(digest);
         make_dir(&shelf)?;
         // Over what may be there already: that is the same, unless it was damaged, and then this mends it.
         fs::rename(part, self.path(digest)).map_err(io_error(part))?;
         sync_dir(&shelf).map_err(io_error(&shelf))
+    }
+}
+
+/// Makes an owner's name; it is on stable storage when this returns.
+fn make_mark(mark: &Path) -> Result<(), BlobError> {
+    let owner = mark.parent().expect("a mark is in a directory");
+    make_dir(owner)?;
+    File::create(mark).and_then(|file| file.sync_all()).map_err(io_error(mark))?;
+    sync_dir(owner).map_err(io_error(owner))
+}
+
+/// Takes an owner's name back whose blob did not come to be.
+fn take_back(mark: &Path) {
+    if let Err(error) = remove_file(mark) {
+        tracing::warn!(file = %mark.display(), %error, "an owner's name without a blob stays until the next start");
+    }
+}
+
+/// Removes a file that may be gone already.
+fn remove_file(path: &Path) -> Result<(), BlobError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(path)(error)),
+        _ => Ok(()),
     }
 }

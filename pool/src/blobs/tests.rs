@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lode_protocol::ids::SponsorName;
+use lode_protocol::ids::JobId;
 use tempfile::TempDir;
 
 use super::index::{CHARGE_MIN, PART_KEPT_MS};
@@ -14,8 +14,14 @@ use super::tree::PIECE_BYTES;
 use super::*;
 use crate::clock::Clock;
 
-const LIMITS: Limits =
-    Limits { blob_bytes: 3 << 20, sponsor_bytes: 4 << 20, total_bytes: 6 << 20, uploads: 3, uploads_per_sponsor: 2 };
+const LIMITS: Limits = Limits {
+    blob_bytes: 3 << 20,
+    sponsor_bytes: 4 << 20,
+    total_bytes: 6 << 20,
+    uploads: 3,
+    uploads_per_sponsor: 2,
+    result_uploads: 2,
+};
 
 /// A data directory, and a clock that is set by hand.
 struct Home {
@@ -43,8 +49,8 @@ impl Home {
     }
 }
 
-fn name(text: &str) -> SponsorName {
-    text.parse().unwrap()
+fn name(text: &str) -> Owner {
+    Owner::Sponsor(text.parse().unwrap())
 }
 
 fn digest_of(bytes: &[u8]) -> Digest {
@@ -129,10 +135,11 @@ fn the_same_content_is_one_file_charged_to_each() {
     assert_eq!(blobs.index().totals(), (1, 100_000));
     // Both have 100,000 of their 4 MiB less.
     let rest = LIMITS.sponsor_bytes - 100_000;
+    let quota = Quota::of_sponsor(&LIMITS);
     for sponsor in ["acme", "other"] {
-        assert!(blobs.index().reserve(&name(sponsor), rest + 1, &LIMITS).is_err());
+        assert!(blobs.index().reserve(&name(sponsor), rest + 1, &quota, &LIMITS).is_err());
     }
-    blobs.index().reserve(&name("acme"), rest, &LIMITS).unwrap();
+    blobs.index().reserve(&name("acme"), rest, &quota, &LIMITS).unwrap();
 }
 
 #[test]
@@ -372,4 +379,213 @@ fn two_uploads_of_the_same_end_at_the_same_time() {
     let new = threads.map(|thread| thread.join().unwrap());
     assert_eq!(new.iter().filter(|new| **new).count(), 1, "one of them is the first");
     assert_eq!((blobs.index().totals(), home.parts().len()), ((1, 100_000), 0));
+}
+
+fn job(number: u64) -> Owner {
+    Owner::Job(JobId(number))
+}
+
+/// The blobs that are on the disk.
+fn on_disk(home: &Home) -> std::collections::BTreeSet<String> {
+    let shelves = fs::read_dir(home.dir.path().join("blobs")).unwrap().map(|item| item.unwrap());
+    let shelves = shelves.filter(|item| item.file_name().len() == 2);
+    let blobs = shelves.flat_map(|shelf| fs::read_dir(shelf.path()).unwrap());
+    blobs.map(|item| item.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_blob_lasts_as_long_as_its_last_owner() {
+    let home = Home::new();
+    let blobs = home.open();
+    let bytes = content(20, 50_000);
+    let digest = blobs.put(&name("acme"), &bytes).unwrap().digest;
+    assert!(blobs.adopt(&job(1), &digest).unwrap() && !blobs.adopt(&job(1), &digest).unwrap());
+    assert!(matches!(blobs.adopt(&job(1), &digest_of(b"other")), Err(BlobError::Unknown(_))));
+    let blobs = home.open();
+    assert!(blobs.owns(&job(1), &digest) && blobs.owns(&name("acme"), &digest) && !blobs.owns(&job(2), &digest));
+    assert_eq!(blobs.jobs(), [JobId(1)]);
+    blobs.release(&name("acme"), &digest).unwrap();
+    blobs.release(&name("acme"), &digest).unwrap();
+    assert_eq!((blobs.load(&digest).unwrap(), blobs.index().totals()), (bytes, (1, 50_000)));
+    blobs.index().reserve(&name("acme"), LIMITS.sponsor_bytes, &Quota::of_sponsor(&LIMITS), &LIMITS).unwrap();
+    let blobs = home.open();
+    assert!(!blobs.owns(&name("acme"), &digest));
+    let mut reading = blobs.read(&digest, 0..50_000).unwrap();
+    blobs.release_all(&job(1)).unwrap();
+    assert!(reading.next_bytes().unwrap().is_some(), "who reads it reads to the end");
+    assert!(matches!(blobs.bytes(&digest), Err(BlobError::Unknown(_))));
+    for blobs in [blobs, home.open()] {
+        assert_eq!((blobs.index().totals(), blobs.room(), blobs.jobs().len()), ((0, 0), LIMITS.total_bytes, 0));
+    }
+    assert!(on_disk(&home).is_empty() && !home.dir.path().join("blobs/jobs/j1").exists());
+}
+
+#[test]
+fn what_a_guest_has_goes_with_it_unless_someone_takes_it_over() {
+    let home = Home::new();
+    let blobs = home.open();
+    let guest = blobs.guest();
+    let [kept, left] =
+        [content(21, 30_000), content(22, 40_000)].map(|bytes| blobs.put(&guest.owner(), &bytes).unwrap());
+    blobs.adopt(&job(7), &kept.digest).unwrap();
+    // What breaks off of a guest's upload goes too, and what is under way when it leaves comes to nothing.
+    let delivery = |digest| Delivery::Resumable { digest, offset: 0 };
+    let mut part = blobs.begin(&guest.owner(), delivery(digest_of(b"xyz")), None).unwrap();
+    part.write(b"x").unwrap();
+    drop(part);
+    let mut under_way = blobs.begin(&guest.owner(), delivery(digest_of(b"x")), None).unwrap();
+    let mut broken = blobs.begin(&guest.owner(), delivery(digest_of(b"y")), None).unwrap();
+    under_way.write(b"x").unwrap();
+    broken.write(b"y").unwrap();
+    let owner = guest.owner();
+    drop(guest);
+    assert!(matches!(under_way.finish(), Err(BlobError::Unknown(_))));
+    drop(broken);
+    assert!(matches!(blobs.adopt(&owner, &kept.digest), Err(BlobError::Unknown(_))));
+    assert!(matches!(blobs.bytes(&left.digest), Err(BlobError::Unknown(_))));
+    assert_eq!((blobs.index().totals(), home.parts().len()), ((1, 30_000), 0));
+    assert_eq!(blobs.index().owners().count(), 1, "nothing is remembered of it");
+    assert_eq!(home.open().load(&kept.digest).unwrap(), content(21, 30_000));
+}
+
+#[test]
+fn a_crash_leaves_no_blob_that_is_nobodys_and_no_owner_without_its_blob() {
+    let home = Home::new();
+    let blobs = home.open();
+    let guest = blobs.guest();
+    let lost = blobs.put(&guest.owner(), &content(23, 30_000)).unwrap().digest;
+    // A result whose owner's name was made, but that never came to its shelf; one that lost its last name, but was not
+    // removed yet; and a name that came back from the dead.
+    let given_up = blobs.put(&job(3), &content(24, 20_000)).unwrap().digest;
+    let mark = |job: &str, digest: &Digest| home.dir.path().join("blobs/jobs").join(job).join(digest.to_string());
+    fs::remove_file(mark("j3", &given_up)).unwrap();
+    fs::write(mark("j3", &digest_of(b"never")), b"").unwrap();
+    // The process is killed: nobody takes leave.
+    std::mem::forget(guest);
+    let blobs = home.open();
+    assert_eq!((blobs.index().totals(), on_disk(&home).len()), ((0, 0), 0));
+    assert!(blobs.jobs().is_empty() && !mark("j3", &digest_of(b"never")).exists());
+    assert!(matches!(blobs.bytes(&lost), Err(BlobError::Unknown(_))));
+}
+
+#[test]
+fn results_are_bounded_by_what_a_miner_holds_and_wait_in_their_own_line() {
+    let home = Home::new();
+    let blobs = home.open();
+    let guest = blobs.guest();
+    let owner = guest.owner();
+    let quota = Quota::of_results(1, 100_000);
+    let begin = |bytes| blobs.begin_within(&owner, quota, ONCE, Some(bytes));
+    assert!(matches!(begin(100_001), Err(BlobError::TooLarge(100_000))));
+    // Sponsors' uploads take no place of theirs, nor the other way round.
+    let sponsors = ["a", "b", "c"].map(|sponsor| blobs.begin(&name(sponsor), ONCE, None).unwrap());
+    let first = begin(100_000).unwrap();
+    let second = begin(100_000).unwrap();
+    let full = begin(0).unwrap_err().to_string();
+    assert_eq!(full, "2 uploads of yours are under way, the most; try again when one has ended");
+    let other = blobs.guest();
+    let busy = blobs.begin_within(&other.owner(), quota, ONCE, None).unwrap_err().to_string();
+    assert!(busy.starts_with("2 uploads are under way"), "{busy}");
+    drop((first, second, sponsors));
+    // Twice the bytes of what it holds, submitted or not.
+    let upload = |seed| {
+        let mut upload = begin(100_000)?;
+        upload.write(&content(seed, 100_000))?;
+        upload.finish()
+    };
+    let submitted = upload(30).unwrap();
+    upload(31).unwrap();
+    let full = upload(32).unwrap_err().to_string();
+    assert_eq!(full, "results that are not submitted yet have at most 200000 bytes; yours have 200000");
+    blobs.adopt(&job(1), &submitted.digest).unwrap();
+    guest.release(&submitted.digest).unwrap();
+    upload(32).unwrap();
+    // The pool's own are bounded by the room for all only.
+    let large = content(33, 5 << 20);
+    blobs.put(&job(2), &large).unwrap();
+    assert!(matches!(blobs.put(&job(2), &content(34, 1 << 20)), Err(BlobError::Full(_))));
+}
+
+mod histories {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Put(usize, u64),
+        Adopt(usize, u64),
+        Release(usize, u64),
+        ReleaseAll(usize),
+        NewGuest(usize),
+        Kill,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let (who, what) = (|| 0usize..6, || 0u64..4);
+        let step = prop_oneof![
+            4 => (who(), what()).prop_map(|(who, what)| Step::Put(who, what)),
+            4 => (who(), what()).prop_map(|(who, what)| Step::Adopt(who, what)),
+            4 => (who(), what()).prop_map(|(who, what)| Step::Release(who, what)),
+            1 => who().prop_map(Step::ReleaseAll),
+            1 => (0usize..2).prop_map(Step::NewGuest),
+            1 => Just(Step::Kill),
+        ];
+        prop::collection::vec(step, 1..40)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn the_disk_has_what_someone_has_and_nothing_else(steps in steps()) {
+            let home = Home::new();
+            let mut blobs = home.open();
+            let mut guests = [blobs.guest(), blobs.guest()];
+            let fixed = [name("a"), name("b"), job(1), job(2)];
+            // Owners by place: two sponsors, two jobs, two guests.
+            let mut model: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
+            for step in steps {
+                let owner = |who: usize| fixed.get(who).cloned().unwrap_or_else(|| guests[who - 4].owner());
+                let known = |model: &BTreeMap<usize, BTreeSet<u64>>, what| model.values().any(|has| has.contains(&what));
+                let bytes = |what: u64| content(what, 100);
+                match step {
+                    Step::Put(who, what) => {
+                        let stored = blobs.put(&owner(who), &bytes(what)).unwrap();
+                        prop_assert_eq!(stored.new, model.entry(who).or_default().insert(what));
+                    }
+                    Step::Adopt(who, what) => match blobs.adopt(&owner(who), &digest_of(&bytes(what))) {
+                        Ok(new) => prop_assert_eq!(new, known(&model, what) && model.entry(who).or_default().insert(what)),
+                        Err(_) => prop_assert!(!known(&model, what)),
+                    },
+                    Step::Release(who, what) => {
+                        blobs.release(&owner(who), &digest_of(&bytes(what))).unwrap();
+                        model.entry(who).or_default().remove(&what);
+                    }
+                    Step::ReleaseAll(who) => {
+                        blobs.release_all(&owner(who)).unwrap();
+                        model.remove(&who);
+                    }
+                    Step::NewGuest(which) => {
+                        guests[which] = blobs.guest();
+                        model.remove(&(which + 4));
+                    }
+                    Step::Kill => {
+                        std::mem::forget(guests);
+                        blobs = home.open();
+                        guests = [blobs.guest(), blobs.guest()];
+                        model.retain(|who, _| *who < 4);
+                    }
+                }
+                let all: BTreeSet<String> = model.values().flatten().map(|&what| digest_of(&content(what, 100)).to_string()).collect();
+                prop_assert_eq!(blobs.index().totals(), (all.len(), all.len() as u64 * CHARGE_MIN));
+                prop_assert_eq!(&on_disk(&home), &all);
+                for (who, has) in &model {
+                    let owner = fixed.get(*who).cloned().unwrap_or_else(|| guests[who - 4].owner());
+                    prop_assert!((0..4).all(|what| blobs.owns(&owner, &digest_of(&content(what, 100))) == has.contains(&what)));
+                }
+            }
+        }
+    }
 }

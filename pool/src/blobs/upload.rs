@@ -7,9 +7,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lode_protocol::Digest;
-use lode_protocol::ids::SponsorName;
 
 use super::index::{Part, PartKey, charge};
+use super::owner::{Owner, Quota};
 use super::store::Blobs;
 use super::tree::{PIECE_BYTES, TreeHasher};
 use super::{BlobError, io_error};
@@ -38,7 +38,7 @@ pub struct Stored {
     pub digest: Digest,
     /// Its size.
     pub bytes: u64,
-    /// Whether it is new to this sponsor.
+    /// Whether it is new to this owner.
     pub new: bool,
 }
 
@@ -47,7 +47,8 @@ pub struct Stored {
 #[derive(Debug)]
 pub struct Upload {
     blobs: Blobs,
-    sponsor: SponsorName,
+    owner: Owner,
+    quota: Quota,
     expected: Option<Digest>,
     /// Where it is resumable.
     key: Option<PartKey>,
@@ -61,30 +62,31 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Begins one; see [`Blobs::begin`].
+    /// Begins one; see [`Blobs::begin_within`].
     pub(super) fn begin(
         blobs: Blobs,
-        sponsor: &SponsorName,
+        owner: &Owner,
+        quota: Quota,
         delivery: Delivery,
         announced: Option<u64>,
     ) -> Result<Upload, BlobError> {
         let (expected, key, offset) = match delivery {
             Delivery::Once { expected } => (expected, None, 0),
-            Delivery::Resumable { digest, offset } => (Some(digest), Some((sponsor.clone(), digest)), offset),
+            Delivery::Resumable { digest, offset } => (Some(digest), Some((owner.clone(), digest)), offset),
         };
         let total = offset.saturating_add(announced.unwrap_or(0));
-        if total > blobs.limits().blob_bytes {
-            return Err(BlobError::TooLarge(blobs.limits().blob_bytes));
+        if total > quota.blob_bytes {
+            return Err(BlobError::TooLarge(quota.blob_bytes));
         }
-        let part = enter(&blobs, sponsor, key.as_ref(), offset)?;
+        let part = enter(&blobs, owner, &quota, key.as_ref(), offset)?;
         let (path, reserved) = match &part {
             Some(part) => (part.path.clone(), part.charged),
             None => (blobs.part_path(), 0),
         };
         let hasher = TreeHasher::default();
         // From here on, dropping it undoes it.
-        let sponsor = sponsor.clone();
-        let mut upload = Upload { blobs, sponsor, expected, key, file: None, path, hasher, reserved, spent: true };
+        let owner = owner.clone();
+        let mut upload = Upload { blobs, owner, quota, expected, key, file: None, path, hasher, reserved, spent: true };
         upload.file = Some(open(&upload.path).map_err(io_error(&upload.path))?);
         upload.rehash(offset).map_err(io_error(&upload.path))?;
         upload.reserve(total)?;
@@ -110,13 +112,12 @@ impl Upload {
 
     /// Sees to it that there is room for `bytes` in all.
     fn reserve(&mut self, bytes: u64) -> Result<(), BlobError> {
-        let limits = *self.blobs.limits();
-        if bytes > limits.blob_bytes {
-            return Err(BlobError::TooLarge(limits.blob_bytes));
+        if bytes > self.quota.blob_bytes {
+            return Err(BlobError::TooLarge(self.quota.blob_bytes));
         }
         let more = charge(bytes).saturating_sub(self.reserved);
         if more > 0 {
-            self.blobs.index().reserve(&self.sponsor, more, &limits)?;
+            self.blobs.index().reserve(&self.owner, more, &self.quota, self.blobs.limits())?;
             self.reserved += more;
         }
         Ok(())
@@ -149,7 +150,7 @@ impl Upload {
         }
         self.file().sync_all().map_err(io_error(&self.path))?;
         let bytes = tree.bytes();
-        let new = self.blobs.publish(&self.sponsor, &self.path, (digest, tree), self.reserved)?;
+        let new = self.blobs.publish(&self.owner, &self.path, (digest, tree), self.reserved)?;
         // The room is the blob's now, and the file has its own name.
         self.reserved = 0;
         self.file = None;
@@ -166,12 +167,18 @@ impl Upload {
 }
 
 /// Counts an upload, and takes what waits of it.
-fn enter(blobs: &Blobs, sponsor: &SponsorName, key: Option<&PartKey>, offset: u64) -> Result<Option<Part>, BlobError> {
+fn enter(
+    blobs: &Blobs,
+    owner: &Owner,
+    quota: &Quota,
+    key: Option<&PartKey>,
+    offset: u64,
+) -> Result<Option<Part>, BlobError> {
     let mut index = blobs.index();
-    index.enter(sponsor, blobs.limits())?;
+    index.enter(owner, quota, blobs.limits())?;
     let part = key.map_or(Ok(None), |key| index.take_part(key, offset));
     if part.is_err() {
-        index.leave(sponsor);
+        index.leave(owner, quota);
     }
     part
 }
@@ -183,21 +190,28 @@ fn open(path: &Path) -> io::Result<File> {
 impl Drop for Upload {
     fn drop(&mut self) {
         let arrived = self.hasher.bytes();
-        let keep = !self.spent && arrived > 0 && self.key.is_some();
-        if !keep {
+        let wanted = !self.spent && arrived > 0 && self.key.is_some();
+        if !wanted {
             self.remove();
         }
         let now = self.blobs.clock().now();
-        let mut index = self.blobs.index();
-        index.leave(&self.sponsor);
+        let blobs = self.blobs.clone();
+        let mut index = blobs.index();
+        // A guest may have left in the meantime.
+        let keep = wanted && index.is_here(&self.owner);
         let charged = if keep { charge(arrived) } else { 0 };
-        index.release(&self.sponsor, self.reserved - charged);
+        index.leave(&self.owner, &self.quota);
+        index.release(&self.owner, self.reserved - charged);
         match self.key.take() {
             Some(key) if keep => {
                 index.keep_part(key, Part { path: mem::take(&mut self.path), bytes: arrived, charged, since: now });
             }
             Some(key) => index.drop_part(&key),
             None => {}
+        }
+        drop(index);
+        if wanted && !keep {
+            self.remove();
         }
     }
 }

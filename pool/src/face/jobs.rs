@@ -1,7 +1,7 @@
 //! Jobs: quotes, submissions, cancellations, results.
 
 use lode_dashboard::port::{Idempotency, PortError, Submitted};
-use lode_protocol::api::{HashRules, HashSpec, JobRequest, JobResult, JobView, Page, PageQuery, Quote};
+use lode_protocol::api::{FieldError, HashRules, HashSpec, JobRequest, JobResult, JobView, Page, PageQuery, Quote};
 use lode_protocol::ids::{JobId, SponsorName};
 use lode_protocol::{Algorithm, RateCard};
 
@@ -78,7 +78,7 @@ fn quote_of(face: &Face, request: &JobRequest, spec: &HashSpec) -> Quote {
     let eta = rate.map(|rate| u64::try_from(expected.0 / rate.max(1)).unwrap_or(u64::MAX));
     Quote {
         kind: request.kind.clone(),
-        algorithm,
+        algorithm: Some(algorithm),
         work: spec.work_quoted(),
         work_expected: expected,
         price: request.budget,
@@ -88,10 +88,15 @@ fn quote_of(face: &Face, request: &JobRequest, spec: &HashSpec) -> Quote {
         why_not: (!runnable).then(|| format!("no {algorithm} worker is connected")),
         eta_s: eta.filter(|_| runnable),
         fee_bps: face.config.fee_bps,
+        notes: Vec::new(),
     }
 }
 
 fn spec_of(face: &Face, request: &JobRequest) -> Result<HashSpec, PortError> {
+    if request.kind != "hash" {
+        let detail = format!("jobs of the kind {} are not taken here yet", request.kind);
+        return Err(PortError::Fields(vec![FieldError { field: "kind".into(), detail }]));
+    }
     let algorithms: Vec<Algorithm> = face.listeners.iter().map(|listener| listener.algorithm).collect();
     let extranonce_bytes = face.extranonce_bytes();
     let rules = HashRules { extranonce_bytes, algorithms: &algorithms, rate_card: RateCard::CURRENT };

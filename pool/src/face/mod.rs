@@ -11,17 +11,18 @@ mod tests;
 use std::ops::Range;
 use std::sync::Arc;
 
-use lode_dashboard::port::{BlobReader, Delivery, Health, Idempotency, Port, PortError, Submitted};
+use bytes::Bytes;
+use lode_dashboard::port::{BlobClient, Delivery, Health, Idempotency, Port, PortError, ResultOf, Submitted};
 use lode_protocol::api::{
-    AccountView, BlobView, DepositRequest, DepositView, EarningView, HashSpec, JobRequest, JobResult, JobView,
-    LeaderView, ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
+    AccountView, BlobView, DepositRequest, DepositView, EarningView, HashSpec, JobRequest, JobView, LeaderView,
+    ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
 };
 use lode_protocol::ids::{AccountName, JobId, SponsorName};
 use lode_protocol::{Algorithm, Digest};
 use tokio::sync::watch;
 
-use crate::blobs::Blobs;
 use crate::blobs::port::{Downloading, Uploading};
+use crate::blobs::{Blobs, Owner, Quota};
 use crate::config::Config;
 use crate::jobs::search::Search;
 use crate::ledger::entry::Millis;
@@ -199,11 +200,16 @@ impl Port for Face {
         self.secrets.is_admin_token(token)
     }
 
+    /// No connection was granted range work, so there is no token.
+    fn is_miner_token(&self, _: &str) -> bool {
+        false
+    }
+
     fn sponsor(&self, sponsor: &SponsorName) -> Result<SponsorView, PortError> {
         sponsors::view(self, sponsor)
     }
 
-    fn quote(&self, request: &JobRequest) -> Result<Quote, PortError> {
+    async fn quote(&self, _: &SponsorName, request: &JobRequest) -> Result<Quote, PortError> {
         jobs::quote(self, request)
     }
 
@@ -220,34 +226,40 @@ impl Port for Face {
         jobs::cancel(self, sponsor, id).await
     }
 
-    fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<JobResult, PortError> {
-        jobs::result(self, sponsor, id)
+    async fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<ResultOf<Downloading>, PortError> {
+        jobs::result(self, sponsor, id).map(ResultOf::Found)
+    }
+
+    async fn preview(&self, _: Option<&SponsorName>, id: JobId) -> Result<Option<Bytes>, PortError> {
+        self.record(id).map(|_| None)
     }
 
     async fn upload(
         &self,
-        sponsor: &SponsorName,
+        client: &BlobClient,
         delivery: Delivery,
         announced: Option<u64>,
     ) -> Result<Uploading, PortError> {
-        self.blobs.begin_upload(sponsor, delivery, announced).await
+        let sponsor = blobs::sponsor(client)?;
+        let quota = Quota::of_sponsor(&self.config.blobs);
+        self.blobs.begin_upload(&Owner::Sponsor(sponsor.clone()), quota, delivery, announced).await
     }
 
-    fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64 {
-        self.blobs.arrived(sponsor, digest)
+    fn arrived(&self, client: &BlobClient, digest: &Digest) -> u64 {
+        blobs::sponsor(client).map_or(0, |sponsor| self.blobs.arrived(&Owner::Sponsor(sponsor.clone()), digest))
     }
 
-    fn blob(&self, reader: &BlobReader, digest: &Digest) -> Result<BlobView, PortError> {
-        blobs::view(self, reader, digest)
+    fn blob(&self, client: &BlobClient, digest: &Digest) -> Result<BlobView, PortError> {
+        blobs::view(self, client, digest)
     }
 
     async fn read_blob(
         &self,
-        reader: &BlobReader,
+        client: &BlobClient,
         digest: &Digest,
         range: Range<u64>,
     ) -> Result<Downloading, PortError> {
-        blobs::read(self, reader, digest, range).await
+        blobs::read(self, client, digest, range).await
     }
 
     async fn create_sponsor(&self, new: NewSponsor) -> Result<SponsorCreated, PortError> {

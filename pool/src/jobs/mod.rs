@@ -2,4 +2,5 @@
 
 pub mod assign;
 pub mod book;
+pub mod range;
 pub mod search;

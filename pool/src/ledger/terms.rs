@@ -225,8 +225,8 @@ impl Terms {
         let Shape::Range(range) = &self.shape else {
             return self.rate().is_none().then_some("is counted by a rate card that does not have its algorithm");
         };
-        if RateCard::of_version(self.rate_card).is_none() {
-            return Some("is counted by a rate card that there is not");
+        if RateCard::of_version(self.rate_card).is_none_or(|card| card.operations(&self.kind).is_none()) {
+            return Some("is counted by a rate card that does not have its kind");
         }
         if self.work_quoted != range.cost.total() {
             return Some("quotes another work than its elements have");

@@ -56,6 +56,16 @@ pub fn element_bytes(layers: Aovs) -> usize {
 pub fn assemble<E>(
     spec: &Spec,
     frame: u32,
+    result: impl FnMut(u64) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Frame, AssembleError<E>> {
+    glimpse(spec, frame, u32::MAX, result)
+}
+
+/// As [`assemble`], of the first `passes` passes alone.
+pub(super) fn glimpse<E>(
+    spec: &Spec,
+    frame: u32,
+    passes: u32,
     mut result: impl FnMut(u64) -> Result<Option<Vec<u8>>, E>,
 ) -> Result<Frame, AssembleError<E>> {
     let (grid, layers) = (Grid::of(spec), spec.layers());
@@ -63,7 +73,7 @@ pub fn assemble<E>(
     let expected = element_bytes(layers);
     let mut values = vec![0.0_f32; spec.width as usize * spec.height as usize * channels];
     let mut samples = vec![0_u32; (grid.blocks_x * grid.blocks_y) as usize];
-    for pass in 0..grid.passes {
+    for pass in 0..grid.passes.min(passes) {
         let pass_samples = grid.samples(pass).end - grid.samples(pass).start;
         for block_y in 0..grid.blocks_y {
             for block_x in 0..grid.blocks_x {

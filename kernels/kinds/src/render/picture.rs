@@ -48,19 +48,37 @@ pub fn name(frame: u32, spec: &Spec) -> String {
     format!("frame_{frame:06}.{extension}")
 }
 
-/// A PNG of what is there already; the rest is transparent.
+/// A PNG of what is there already, of which each texel is the mean of `shrink` times `shrink` pixels; the rest is
+/// transparent.
 ///
 /// # Errors
 /// Whatever the encoder refuses.
-pub fn preview(frame: &Frame, spec: &Spec) -> Result<Vec<u8>, PictureError> {
+pub fn preview(frame: &Frame, spec: &Spec, shrink: u32) -> Result<Vec<u8>, PictureError> {
     let display = Display::new(spec.exposure, spec.tone);
-    let mut texels = Vec::with_capacity(4 * (frame.width * frame.height) as usize);
-    let places = (0..frame.height).flat_map(|y| (0..frame.width).map(move |x| (x, y)));
-    for (pixel, (x, y)) in frame.pixels().zip(places) {
-        texels.extend(pixel[..3].iter().map(|&light| byte(display.level(light, 255))));
-        texels.push(if frame.has(x, y) { 255 } else { 0 });
+    let size = [frame.width.div_ceil(shrink), frame.height.div_ceil(shrink)];
+    let mut texels = Vec::with_capacity(4 * (size[0] * size[1]) as usize);
+    for texel in (0..size[1]).flat_map(|y| (0..size[0]).map(move |x| [x * shrink, y * shrink])) {
+        let light = mean(frame, texel, shrink);
+        texels.extend(light.unwrap_or_default().map(|light| byte(display.level(light, 255))));
+        texels.push(if light.is_some() { 255 } else { 0 });
     }
-    encode_png(frame, png::ColorType::Rgba, png::BitDepth::Eight, &texels)
+    encode_png(size, png::ColorType::Rgba, png::BitDepth::Eight, &texels)
+}
+
+/// The mean light of the pixels that are there from a corner on, if any is.
+fn mean(frame: &Frame, [left, top]: [u32; 2], side: u32) -> Option<[f32; 3]> {
+    let channels = frame.layers.channels();
+    let (mut sum, mut count) = ([0.0; 3], 0.0);
+    for y in top..(top + side).min(frame.height) {
+        for x in (left..(left + side).min(frame.width)).filter(|&x| frame.has(x, y)) {
+            let place = (y as usize * frame.width as usize + x as usize) * channels;
+            for (sum, light) in sum.iter_mut().zip(&frame.values[place..]) {
+                *sum += light;
+            }
+            count += 1.0;
+        }
+    }
+    (count > 0.0).then(|| sum.map(|sum| sum / count))
 }
 
 fn byte(level: u16) -> u8 {
@@ -73,17 +91,17 @@ fn png(frame: &Frame, display: Display, depth: png::BitDepth) -> Result<Vec<u8>,
         png::BitDepth::Sixteen => lights.flat_map(|&light| display.level(light, u16::MAX).to_be_bytes()).collect(),
         _ => lights.map(|&light| byte(display.level(light, 255))).collect(),
     };
-    encode_png(frame, png::ColorType::Rgb, depth, &texels)
+    encode_png([frame.width, frame.height], png::ColorType::Rgb, depth, &texels)
 }
 
 fn encode_png(
-    frame: &Frame,
+    [width, height]: [u32; 2],
     color: png::ColorType,
     depth: png::BitDepth,
     texels: &[u8],
 ) -> Result<Vec<u8>, PictureError> {
     let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, frame.width, frame.height);
+    let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(color);
     encoder.set_depth(depth);
     encoder.set_source_srgb(png::SrgbRenderingIntent::RelativeColorimetric);
@@ -230,9 +248,13 @@ mod tests {
         let spec = spec(32, 16, 1);
         let some = |element: u64| Ok::<_, ()>((element == 1).then(|| block(&spec, element)));
         let frame = assemble(&spec, 2, some).expect("a frame");
-        let (_, texels) = decoded(&preview(&frame, &spec).expect("a PNG"));
+        let (_, texels) = decoded(&preview(&frame, &spec, 1).expect("a PNG"));
         assert_eq!((texels[3], texels[4 * 16 + 3]), (0, 255));
         assert_eq!(texels[4 * 16..][..3], [255, 0, 255]);
+        let (info, texels) = decoded(&preview(&frame, &spec, 3).expect("a PNG"));
+        assert_eq!((info.width, info.height), (11, 6));
+        // The sixth texel lies across the border, and is the mean of what is there of it.
+        assert_eq!((texels[4 * 4 + 3], texels[4 * 5 + 3], texels[4 * 5]), (0, 255, 255));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub const SAMPLES_MAX: u32 = 65_536;
 pub const DEPTH_MAX: u32 = 64;
 /// The largest number of a frame.
 pub const FRAME_MAX: u32 = 100_000;
+/// Frames of a job.
+pub const FRAMES_MAX: u32 = 8192;
 /// Elements of a job.
 pub const ELEMENTS_MAX: u64 = 1 << 24;
 
@@ -144,7 +146,7 @@ impl Spec {
             camera: fields.choice("camera", camera).unwrap_or(defaults.0),
             environment: fields.choice("environment", environment).unwrap_or(defaults.1),
             frames: fields
-                .optional("frames", frames, "[first, last], from 0 to 100000, first <= last")
+                .optional("frames", frames, "[first, last], from 0 to 100000, first <= last, at most 8192 frames")
                 .unwrap_or([0, 0]),
             fps: fields.optional("fps", fps, "a number from 0.001 to 1000").unwrap_or(24.0),
             aperture: 0.0,
@@ -229,7 +231,7 @@ fn frames(value: &Value) -> Option<[u32; 2]> {
     let [first, last] = value.as_array()?.as_slice() else { return None };
     let frame = |value: &Value| value.as_u64().and_then(|value| u32::try_from(value).ok()).filter(|&n| n <= FRAME_MAX);
     let (first, last) = (frame(first)?, frame(last)?);
-    (first <= last).then_some([first, last])
+    (first <= last && last - first < FRAMES_MAX).then_some([first, last])
 }
 
 fn fps(value: &Value) -> Option<f64> {

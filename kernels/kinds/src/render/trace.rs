@@ -32,6 +32,14 @@ pub struct Cost {
     pub surfaces: u64,
 }
 
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, more: Self) {
+        self.nodes += more.nodes;
+        self.groups += more.groups;
+        self.surfaces += more.surfaces;
+    }
+}
+
 /// The counters of a [`Cost`] by name, and the number of paths.
 pub const OPERATIONS: [&str; 4] = ["nodes", "groups", "surfaces", "paths"];
 

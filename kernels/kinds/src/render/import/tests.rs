@@ -1,9 +1,9 @@
 //! Made scenes, broken scenes, and the deliberately broken files of Debian's `assimp-testmodels`.
 
-mod broken;
+pub(crate) mod broken;
 mod made;
 mod scenes;
-mod wild;
+pub(crate) mod wild;
 
 use serde_json::{Value, json};
 

@@ -214,8 +214,8 @@ impl Numbers {
     }
 }
 
-#[test]
-fn mutated_files_are_refused_or_sound() {
+/// A textured square that turns, with a camera.
+pub(crate) fn turning() -> Made {
     let mut made = Made::square();
     let texture = made.texture();
     made.push("materials", json!({ "normalTexture": { "index": texture }, "emissiveTexture": { "index": texture } }));
@@ -225,22 +225,32 @@ fn mutated_files_are_refused_or_sound() {
     made.push("animations", json!({ "samplers": [{ "input": input, "output": output }], "channels": [channel] }));
     made.push("cameras", json!({ "type": "perspective", "perspective": { "yfov": 1.0, "znear": 0.1 } }));
     made.root_node(json!({ "camera": 0, "translation": [0, 0, 3] }));
-    let file = made.set("/meshes/0/primitives/0/material", json!(0)).glb();
+    made.set("/meshes/0/primitives/0/material", json!(0))
+}
+
+/// A file with up to five changes, by the seed: a few digits, bits or bytes, one missing, or an early end.
+pub(crate) fn mutated(file: &[u8], seed: u64) -> Vec<u8> {
+    let mut numbers = Numbers(seed);
+    let mut file = file.to_vec();
+    for _ in 0..=numbers.below(4) {
+        let at = numbers.below(file.len());
+        match numbers.below(12) {
+            0..=5 => file[at] = b'0' + u8::try_from(numbers.below(10)).expect("a digit"), // keeps JSON readable
+            6..=7 => file[at] ^= 1 << numbers.below(8),
+            8..=9 => file[at] = u8::try_from(numbers.below(256)).expect("a byte"),
+            10 => drop(file.remove(at)),
+            _ => file.truncate(at.max(1)),
+        }
+    }
+    file
+}
+
+#[test]
+fn mutated_files_are_refused_or_sound() {
+    let file = turning().glb();
     let (mut sound, mut refused) = (0, 0);
     for seed in 0..400 {
-        let mut numbers = Numbers(seed);
-        let mut file = file.clone();
-        for _ in 0..=numbers.below(4) {
-            let at = numbers.below(file.len());
-            match numbers.below(12) {
-                0..=5 => file[at] = b'0' + u8::try_from(numbers.below(10)).expect("a digit"), // keeps JSON readable
-                6..=7 => file[at] ^= 1 << numbers.below(8),
-                8..=9 => file[at] = u8::try_from(numbers.below(256)).expect("a byte"),
-                10 => drop(file.remove(at)),
-                _ => file.truncate(at.max(1)),
-            }
-        }
-        match import_at(&file, 0.5) {
+        match import_at(&mutated(&file, seed), 0.5) {
             Ok(imported) => {
                 assert_sound(&imported);
                 sound += 1;
