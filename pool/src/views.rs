@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::sponsor::SponsorBalance;
 use lode_protocol::api::{
-    Amount, AuditsView, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView,
-    WorkerView,
+    Amount, AuditsView, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView, WorkerView,
 };
 use lode_protocol::header::HEADER_BYTES;
 use lode_protocol::ids::{AccountName, AssetName, SponsorName};
@@ -15,7 +14,7 @@ use ruint::aliases::U256;
 
 use crate::clock::rfc3339;
 use crate::ledger::entry::{Outcome, Scheme};
-use crate::ledger::fold::{Account, Closed, Earning, Job, Solution, Sponsor, Worker};
+use crate::ledger::fold::{Account, Earning, Job, Solution, Sponsor, Worker};
 use crate::ledger::payout::{earned, settle};
 use crate::share::hash_of;
 use crate::stratum::presence::Rig;
@@ -23,9 +22,9 @@ use crate::stratum::presence::Rig;
 fn state(job: &Job) -> JobState {
     match job.closed.as_ref().map(|closed| closed.outcome) {
         Some(Outcome::Solved | Outcome::Completed { .. }) => JobState::Done,
-        Some(Outcome::Quarantined) => JobState::Quarantined,
         Some(Outcome::Cancelled) => JobState::Cancelled,
         Some(Outcome::Expired | Outcome::Exhausted) => JobState::Expired,
+        Some(Outcome::Quarantined) => JobState::Quarantined,
         None if job.ending.is_some() || is_done(job) => JobState::Auditing,
         None if job.shares > 0 => JobState::Running,
         None => JobState::Open,
@@ -43,7 +42,8 @@ pub fn job(job: &Job) -> JobView {
     let terms = &job.terms;
     let closed = job.closed.as_ref();
     let range = terms.range();
-    let completed = matches!(closed, Some(Closed { outcome: Outcome::Completed { .. }, .. }));
+    let so_far = |amount: u128| range.map(|_| Amount(amount));
+    let has_file = closed.is_some_and(|closed| matches!(closed.outcome, Outcome::Completed { .. }));
     JobView {
         id: terms.job,
         name: terms.name.clone(),
@@ -53,8 +53,8 @@ pub fn job(job: &Job) -> JobView {
         sponsor: terms.sponsor.clone(),
         asset: terms.asset.clone(),
         budget: Amount(terms.budget),
-        paid: (range.is_some() || closed.is_some()).then_some(Amount(job.paid)),
-        fee: (range.is_some() || closed.is_some()).then_some(Amount(job.fees)),
+        paid: closed.map(|closed| Amount(closed.paid)).or_else(|| so_far(job.paid)),
+        fee: closed.map(|closed| Amount(closed.fee)).or_else(|| so_far(job.fees)),
         refunded: closed.map(|closed| Amount(closed.refunded)),
         fee_bps: terms.fee_bps,
         payout: match terms.scheme {
@@ -75,8 +75,8 @@ pub fn job(job: &Job) -> JobView {
         elements_done: range.map(|_| job.elements_done),
         elements_matured: range.map(|_| job.elements_matured),
         audits: range.map(|_| AuditsView { passed: job.matured_batches, voided: job.voids }),
-        preview: None,
-        result: (completed || job.solution.is_some()).then(|| format!("/api/v1/jobs/{}/result", terms.job)),
+        preview: range.filter(|_| job.elements_done > 0).map(|_| format!("/jobs/{}/preview.png", terms.job)),
+        result: (job.solution.is_some() || has_file).then(|| format!("/api/v1/jobs/{}/result", terms.job)),
     }
 }
 
@@ -102,11 +102,15 @@ pub fn pending(job: &Job, earning: &Earning) -> u128 {
     muldiv(pot, earning.work, job.work)
 }
 
-/// What an account earned with a job: what is payable, and what it is expected to come to besides.
+/// What an account earned with a job: what is payable, and what would be if all of the rest matured too.
 #[must_use]
 pub fn earning(job: &Job, earning: &Earning) -> EarningView {
-    let pending = pending(job, earning);
-    let payable = earning.amount.unwrap_or(0).saturating_add(earning.duplicates);
+    let settled = match job.terms.range() {
+        Some(_) => job.closed.is_some(),
+        None => earning.amount.is_some(),
+    };
+    let open = if settled { 0 } else { pending(job, earning) };
+    let amount = earning.amount.unwrap_or(0).saturating_add(open).saturating_add(earning.duplicates);
     EarningView {
         job: job.terms.job,
         name: job.terms.name.clone(),
@@ -115,23 +119,23 @@ pub fn earning(job: &Job, earning: &Earning) -> EarningView {
         work: Work(earning.work),
         work_total: Work(job.work),
         share_ppm: u32::try_from(muldiv(1_000_000, earning.work, job.work)).unwrap_or(u32::MAX),
-        amount: Amount(payable.saturating_add(pending)),
-        pending: Amount(pending),
-        state: if job.closed.is_some() { EarningState::Matured } else { EarningState::Pending },
+        amount: Amount(amount),
+        pending: Amount(open),
+        state: if settled { EarningState::Matured } else { EarningState::Pending },
         closed_at: job.closed.as_ref().map(|closed| rfc3339(closed.at)),
     }
 }
 
-/// An account's balances: its record, and what it has in open jobs.
+/// An account's balances: its record, and what is expected of open jobs.
 #[must_use]
-pub fn balances(record: &Account, open: &[EarningView]) -> BTreeMap<AssetName, BalanceView> {
+pub fn balances(record: &Account, expected: &[(AssetName, u128)]) -> BTreeMap<AssetName, BalanceView> {
     let mut balances: BTreeMap<AssetName, BalanceView> = BTreeMap::new();
     for (asset, &amount) in &record.matured {
         balances.entry(asset.clone()).or_default().matured = Amount(amount);
     }
-    for row in open {
-        let pending = &mut balances.entry(row.asset.clone()).or_default().pending;
-        *pending = Amount(pending.0.saturating_add(row.pending.0));
+    for (asset, amount) in expected {
+        let pending = &mut balances.entry(asset.clone()).or_default().pending;
+        *pending = Amount(pending.0.saturating_add(*amount));
     }
     balances
 }

@@ -12,7 +12,7 @@ pub mod crew;
 pub mod files;
 mod keeper;
 pub mod prepare;
-mod restore;
+pub mod restore;
 mod rotation;
 pub mod secrets;
 #[cfg(test)]
