@@ -51,7 +51,7 @@ impl Store for Sponsor {
     }
 }
 
-/// A pool with one job, a picture of 48 by 40 pixels in two passes: 18 elements, one section.
+/// A pool with one job, a picture of 96 by 48 pixels: 18 elements, one section.
 struct Played {
     listener: TcpListener,
     blobs: BlobServer,
@@ -70,14 +70,15 @@ impl Played {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let blobs = BlobServer::start().await;
         let scene = triangle();
-        let spec = json!({"scene": digest_of(&scene), "width": 48, "height": 40, "samples": 24, "max_depth": 3});
+        let spec = json!({"scene": digest_of(&scene), "width": 96, "height": 48, "samples": 6, "max_depth": 3});
         let mut sponsor = Sponsor(HashMap::from([(digest_of(&scene), scene)]));
         let mut prepared = prepare(Kind::Render, &spec, &mut sponsor).unwrap();
         let section = prepared.sections.remove(0);
         let input = AssignInput { digest: Digest(section.inputs[0].digest), bytes: section.inputs[0].bytes };
         let bytes = sponsor.0.remove(&input.digest).unwrap();
         let task = Task::parse(Kind::Render, &section.spec, vec![bytes.clone()]).unwrap();
-        assert!(task.element(4).iter().any(|byte| *byte != 0), "there is something to see");
+        assert_eq!(task.elements(), 18);
+        assert!(task.element(9).iter().any(|byte| *byte != 0), "there is something to see");
         blobs.add(bytes);
         Played { listener, blobs, spec: section.spec, input, task }
     }
