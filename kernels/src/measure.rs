@@ -66,11 +66,13 @@ pub fn rate(device: &mut dyn Device, algorithm: Algorithm, length: Duration) -> 
     }
 }
 
-/// How many nonces to give a device at a time, so that it answers about every 100 ms: long enough to be worth a launch,
+/// How many nonces, or elements of a task, to give a device at a time, so that it answers about every 100 ms: long enough to be worth a launch,
 /// short enough to turn to new work. It only computes; the caller measures.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     count: u64,
+    /// The fewest that are worth a launch.
+    least: u64,
     settled: bool,
 }
 
@@ -94,7 +96,13 @@ impl Pace {
             Algorithm::Sha256d => 1 << 12,
             Algorithm::Scrypt => 1 << 6,
         };
-        Self { count, settled: false }
+        Self { count, least: Self::COUNT_MIN, settled: false }
+    }
+
+    /// For the elements of a task, of which nothing is known: one may be much work.
+    #[must_use]
+    pub const fn of_elements() -> Self {
+        Self { count: 1, least: 1, settled: false }
     }
 
     /// How many nonces the next slice should have.
@@ -120,9 +128,9 @@ impl Pace {
         // Once settled, move half the way: one slice that the system delayed says little.
         let aim = if in_bounds && self.settled { self.count.midpoint(ideal) } else { ideal };
         let most = self.count.saturating_mul(Self::GROWTH_MAX).min(Self::COUNT_MAX);
-        self.count = aim.clamp(Self::COUNT_MIN, most);
+        self.count = aim.clamp(self.least, most);
         let at_most = count >= Self::COUNT_MAX && elapsed <= Self::SLICE_MAX;
-        let at_least = count <= Self::COUNT_MIN && elapsed >= Self::SLICE_MIN;
+        let at_least = count <= self.least && elapsed >= Self::SLICE_MIN;
         self.settled = in_bounds || at_most || at_least;
     }
 }
@@ -178,6 +186,16 @@ mod tests {
         assert_eq!(pace.next_count(), before / 10);
         pace.record(0, Duration::ZERO);
         assert_eq!(pace.next_count(), before / 10);
+    }
+
+    #[test]
+    fn elements_begin_with_one_and_slow_ones_stay_there() {
+        let mut pace = Pace::of_elements();
+        assert_eq!(pace.next_count(), 1);
+        pace.record(1, Duration::from_secs(3));
+        assert_eq!((pace.next_count(), pace.is_settled()), (1, true));
+        pace.record(1, Duration::from_millis(10));
+        assert_eq!(pace.next_count(), 10);
     }
 
     #[test]
