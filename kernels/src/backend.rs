@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::pci::PciAddress;
-use crate::source::Source;
+use crate::source::{RENDER, Source};
 
 /// What runs a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -106,6 +106,8 @@ pub struct OpenOptions {
     pub memory_max: Option<u64>,
     /// The kernels to run. Tests give broken ones, to see that what guards against them does.
     pub sources: fn(Algorithm) -> Source,
+    /// The path tracer to run, as the above.
+    pub renderer: Source,
 }
 
 impl OpenOptions {
@@ -118,7 +120,7 @@ impl OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { cache: Cache::none(), tune: false, memory_max: None, sources: Source::of }
+        Self { cache: Cache::none(), tune: false, memory_max: None, sources: Source::of, renderer: RENDER }
     }
 }
 

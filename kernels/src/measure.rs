@@ -1,10 +1,15 @@
 //! How fast a device is, and how much to give it at a time.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lode_kinds::Kind;
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
+use lode_kinds::range::Task;
+use lode_kinds::render::{BLOCK_PIXELS, build, samples};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::backend::{Device, DeviceError};
 
@@ -65,6 +70,45 @@ pub fn rate(device: &mut dyn Device, algorithm: Algorithm, length: Duration) -> 
         }
     }
 }
+
+/// Renders the Cornell box for about `length` after a warm-up, and answers the paths a second. Whole pictures are measured,
+/// for some parts of it are dearer than others: 512 by 512 pixels, four paths each, of at most eight segments.
+///
+/// # Errors
+/// When the device fails.
+pub fn paths_a_second(device: &mut dyn Device, length: Duration) -> Result<f64, DeviceError> {
+    const SIDE: u32 = 512;
+    const SAMPLES: u32 = 4;
+    let scene = build(&samples::cornell_box()).expect("a made scene can be built");
+    let section = json!({
+        "width": SIDE, "height": SIDE, "samples": 1 << 16, "pass_samples": SAMPLES, "max_depth": 8, "seed": 0,
+        "albedo": false, "normal": false, "depth": false,
+    });
+    let task = Arc::new(Task::parse(Kind::Render, &section, vec![scene]).expect("a made section is a task"));
+    let picture = u64::from(SIDE * SIDE / BLOCK_PIXELS);
+    let paths = f64::from(SIDE * SIDE * SAMPLES);
+    device.load(&task)?;
+    let mut bytes = Vec::new();
+    // Enough of the first picture that the kernel is warm and its launches have their length.
+    device.run(0..picture / 4, &mut bytes)?;
+    let mut pictures = 1;
+    loop {
+        bytes.clear();
+        let begin = Instant::now();
+        device.run(0..picture * pictures, &mut bytes)?;
+        let elapsed = begin.elapsed().as_secs_f64().max(1e-9);
+        if elapsed >= length.as_secs_f64() / 2.0 || pictures == PICTURES_MAX {
+            #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
+            return Ok(paths * pictures as f64 / elapsed);
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few pictures")]
+        let needed = (length.as_secs_f64() / elapsed).ceil() as u64;
+        pictures = pictures.saturating_mul(needed.max(2)).min(PICTURES_MAX);
+    }
+}
+
+/// Pictures that one measurement renders at most: 3 GB of results.
+const PICTURES_MAX: u64 = 1 << 10;
 
 /// How many nonces to give a device at a time, so that it answers about every 100 ms: long enough to be worth a launch,
 /// short enough to turn to new work. It only computes; the caller measures.
