@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::HttpOptions;
 use crate::live::FrontCache;
+use crate::port::BlobClient;
 use crate::problem::Fault;
 
 /// Shared by all handlers.
@@ -19,6 +20,7 @@ pub(crate) struct App<P> {
     live: Arc<Semaphore>,
     events: Arc<Semaphore>,
     blobs: Arc<Semaphore>,
+    miners_blobs: Arc<Semaphore>,
 }
 
 /// How handlers hold it.
@@ -32,7 +34,8 @@ impl<P> App<P> {
         let live = Arc::new(Semaphore::new(options.live_streams_max));
         let events = Arc::new(Semaphore::new(options.event_streams_max));
         let blobs = Arc::new(Semaphore::new(options.blob_streams_max));
-        Arc::new(App { port, options, stop, front: FrontCache::default(), live, events, blobs })
+        let miners_blobs = Arc::new(Semaphore::new(options.miner_blob_streams_max));
+        Arc::new(App { port, options, stop, front: FrontCache::default(), live, events, blobs, miners_blobs })
     }
 
     /// A place for a page's live stream.
@@ -45,9 +48,14 @@ impl<P> App<P> {
         place(&self.events, "event streams", self.options.event_streams_max)
     }
 
-    /// A place for a blob on its way out.
-    pub(crate) fn blob_place(&self) -> Result<Place, Fault> {
-        place(&self.blobs, "downloads", self.options.blob_streams_max)
+    /// A place for a blob on its way out; miners have theirs apart, so that many of them leave some to sponsors.
+    pub(crate) fn blob_place(&self, client: &BlobClient) -> Result<Place, Fault> {
+        match client {
+            BlobClient::Sponsor(_) => place(&self.blobs, "downloads", self.options.blob_streams_max),
+            BlobClient::Miner(_) => {
+                place(&self.miners_blobs, "downloads of miners", self.options.miner_blob_streams_max)
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, header};
 use lode_protocol::ids::SponsorName;
 
 use crate::app::{App, Shared};
-use crate::port::Port;
+use crate::port::{BlobClient, Port};
 use crate::problem::Fault;
 
 /// Longest key looked at.
@@ -16,6 +16,12 @@ const KEY_BYTES_MAX: usize = 256;
 
 /// The sponsor whose key the request carries.
 pub(crate) struct Sponsor(pub(crate) SponsorName);
+
+/// Who moves blobs with this request: a sponsor by its key, or a miner by the token of its connection.
+pub(crate) struct Mover(pub(crate) BlobClient);
+
+/// The sponsor whose key the request carries, where it carries one.
+pub(crate) struct MaybeSponsor(pub(crate) Option<SponsorName>);
 
 /// Proof that the request carries the operator's token.
 pub(crate) struct Admin;
@@ -29,6 +35,31 @@ impl<P: Port> FromRequestParts<Shared<P>> for Sponsor {
             .sponsor_of_key(&key)
             .map(Sponsor)
             .ok_or_else(|| Fault::unauthorized("no sponsor has this key; the operator makes one"))
+    }
+}
+
+impl<P: Port> FromRequestParts<Shared<P>> for Mover {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared<P>) -> Result<Mover, Fault> {
+        // A miner got its token over stratum without TLS as a rule, and it buys nothing but transfers of its own units; so
+        // it may come over plain HTTP, where a key may not.
+        let token = bearer(&parts.headers)?;
+        if app.port.is_miner_token(&token) {
+            return Ok(Mover(BlobClient::Miner(token)));
+        }
+        Sponsor::from_request_parts(parts, app).await.map(|Sponsor(name)| Mover(BlobClient::Sponsor(name)))
+    }
+}
+
+impl<P: Port> FromRequestParts<Shared<P>> for MaybeSponsor {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared<P>) -> Result<MaybeSponsor, Fault> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(MaybeSponsor(None));
+        }
+        Sponsor::from_request_parts(parts, app).await.map(|Sponsor(name)| MaybeSponsor(Some(name)))
     }
 }
 

@@ -65,8 +65,10 @@ pub struct HttpOptions {
     pub live_streams_max: usize,
     /// Most event streams of sponsors at a time.
     pub event_streams_max: usize,
-    /// Most blobs on their way out at a time.
+    /// Most blobs and results on their way to sponsors at a time.
     pub blob_streams_max: usize,
+    /// Most blobs on their way to miners at a time.
+    pub miner_blob_streams_max: usize,
     /// Shortest time between two messages of a stream.
     pub stream_interval: Duration,
     /// Time that requests in flight have to finish at shutdown.
@@ -89,6 +91,7 @@ impl Default for HttpOptions {
             live_streams_max: 512,
             event_streams_max: 128,
             blob_streams_max: 128,
+            miner_blob_streams_max: 192,
             stream_interval: Duration::from_secs(1),
             drain: Duration::from_secs(5),
             metrics: None,

@@ -88,11 +88,37 @@ pub struct Idempotency {
     pub body: [u8; 32],
 }
 
-/// Who wants to read a blob.
+/// Who moves blobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BlobReader {
+pub enum BlobClient {
     /// A sponsor, who reads what it uploaded.
     Sponsor(SponsorName),
+    /// A miner by its token, who reads what its units may need and uploads their results.
+    Miner(String),
+}
+
+/// The result of a finished job.
+#[derive(Debug)]
+pub enum ResultOf<R> {
+    /// What a search found.
+    Found(JobResult),
+    /// The file that a range job made.
+    File(ResultFile<R>),
+}
+
+/// A file that a range job made.
+#[derive(Debug)]
+pub struct ResultFile<R> {
+    /// What it may be called on disk.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// What those are named by.
+    pub digest: Digest,
+    /// The bytes, from the first on.
+    pub reading: R,
 }
 
 /// How a blob comes.
@@ -117,7 +143,7 @@ pub enum Delivery {
 pub struct Uploaded {
     /// The blob.
     pub blob: BlobView,
-    /// False where this sponsor had uploaded it before.
+    /// False where this client had uploaded it before.
     pub created: bool,
 }
 
@@ -185,17 +211,20 @@ pub trait Port: Send + Sync + 'static {
     fn sponsor_of_key(&self, key: &str) -> Option<SponsorName>;
     /// Whether this is the admin token. Takes the same time for every wrong one.
     fn is_admin_token(&self, token: &str) -> bool;
+    /// Whether this is the token of a miner's connection, or of one that closed a moment ago.
+    fn is_miner_token(&self, token: &str) -> bool;
 
     /// A sponsor's money.
     ///
     /// # Errors
     /// There is no such sponsor.
     fn sponsor(&self, sponsor: &SponsorName) -> Result<SponsorView, PortError>;
-    /// What a job would take.
-    ///
-    /// # Errors
-    /// The spec has wrong fields.
-    fn quote(&self, request: &JobRequest) -> Result<Quote, PortError>;
+    /// What a job of this sponsor would take, which may need its blobs to be read.
+    fn quote(
+        &self,
+        sponsor: &SponsorName,
+        request: &JobRequest,
+    ) -> impl Future<Output = Result<Quote, PortError>> + Send;
     /// Opens a job: escrow and terms are in the ledger when this answers.
     fn submit(
         &self,
@@ -205,30 +234,38 @@ pub trait Port: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Submitted, PortError>> + Send;
     /// Cancels a job of this sponsor; it takes effect after the pool's notice.
     fn cancel(&self, sponsor: &SponsorName, id: JobId) -> impl Future<Output = Result<JobView, PortError>> + Send;
-    /// The result of a finished job of this sponsor.
-    ///
-    /// # Errors
-    /// Not its job, or not finished ([`PortError::Conflict`]).
-    fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<JobResult, PortError>;
+    /// The result of a finished job of this sponsor; [`PortError::Conflict`] where it is not finished.
+    fn result(
+        &self,
+        sponsor: &SponsorName,
+        id: JobId,
+    ) -> impl Future<Output = Result<ResultOf<Self::Reading>, PortError>> + Send;
+    /// A picture (PNG) of what a job has done so far; nothing where its kind has none, or nothing is done. Whoever may not
+    /// see it is answered [`PortError::NotFound`]: where the pool's previews are not public, all but the job's sponsor.
+    fn preview(
+        &self,
+        sponsor: Option<&SponsorName>,
+        id: JobId,
+    ) -> impl Future<Output = Result<Option<Bytes>, PortError>> + Send;
 
     /// Begins to take a blob; `announced` is how many bytes are to come, where that is known.
     fn upload(
         &self,
-        sponsor: &SponsorName,
+        client: &BlobClient,
         delivery: Delivery,
         announced: Option<u64>,
     ) -> impl Future<Output = Result<Self::Upload, PortError>> + Send;
     /// How many bytes are here of a resumable upload that broke off.
-    fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64;
+    fn arrived(&self, client: &BlobClient, digest: &Digest) -> u64;
     /// A blob's size.
     ///
     /// # Errors
-    /// There is none that this reader may read, or it is damaged.
-    fn blob(&self, reader: &BlobReader, digest: &Digest) -> Result<BlobView, PortError>;
+    /// There is none that this client may read, or it is damaged.
+    fn blob(&self, client: &BlobClient, digest: &Digest) -> Result<BlobView, PortError>;
     /// Opens a blob for reading `range`, which lies within it.
     fn read_blob(
         &self,
-        reader: &BlobReader,
+        client: &BlobClient,
         digest: &Digest,
         range: Range<u64>,
     ) -> impl Future<Output = Result<Self::Reading, PortError>> + Send;

@@ -33,16 +33,28 @@
     }
   };
 
-  // A part that has the keyboard's focus waits until it is left.
+  // A part that has the keyboard's focus waits until it is left, one with a picture until that is here, so that none flickers.
   const waiting = new Map();
+  const latest = new Map();
+  const put = async (id, html) => {
+    latest.set(id, html);
+    const made = document.createElement("div");
+    made.innerHTML = html;
+    const pictures = [...made.querySelectorAll("img")];
+    if (pictures.length > 0) await Promise.allSettled(pictures.map((picture) => picture.decode()));
+    const element = document.getElementById(id);
+    if (!element || latest.get(id) !== html) return;
+    if (element.contains(document.activeElement)) waiting.set(id, html);
+    else element.replaceChildren(...made.childNodes);
+    renewTimes();
+  };
   const renew = () => {
     for (const [id, html] of waiting) {
       const element = document.getElementById(id);
       if (element && element.contains(document.activeElement)) continue;
       waiting.delete(id);
-      if (element) element.innerHTML = html;
+      put(id, html);
     }
-    renewTimes();
   };
 
   const close = () => {

@@ -91,30 +91,30 @@ pub fn paths_a_second(device: &mut dyn Device, length: Duration) -> Result<f64, 
     let mut bytes = Vec::new();
     // Enough of the first picture that the kernel is warm and its launches have their length.
     device.run(0..picture / 4, &mut bytes)?;
-    let mut pictures = 1;
+    let (mut at_once, mut pictures) = (1_u32, 0_u32);
+    let begin = Instant::now();
     loop {
         bytes.clear();
-        let begin = Instant::now();
-        device.run(0..picture * pictures, &mut bytes)?;
-        let elapsed = begin.elapsed().as_secs_f64().max(1e-9);
-        if elapsed >= length.as_secs_f64() / 2.0 || pictures == PICTURES_MAX {
-            #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
-            return Ok(paths * pictures as f64 / elapsed);
+        device.run(0..picture * u64::from(at_once), &mut bytes)?;
+        pictures += at_once;
+        let elapsed = begin.elapsed();
+        if elapsed >= length {
+            return Ok(paths * f64::from(pictures) / elapsed.as_secs_f64().max(1e-9));
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few pictures")]
-        let needed = (length.as_secs_f64() / elapsed).ceil() as u64;
-        pictures = pictures.saturating_mul(needed.max(2)).min(PICTURES_MAX);
+        at_once = (at_once * 2).min(PICTURES_AT_ONCE);
     }
 }
 
-/// Pictures that one measurement renders at most: 3 GB of results.
-const PICTURES_MAX: u64 = 1 << 10;
+/// Pictures that a device is given at once at most, so that its launches are long and their results take 100 MB.
+const PICTURES_AT_ONCE: u32 = 32;
 
-/// How many nonces to give a device at a time, so that it answers about every 100 ms: long enough to be worth a launch,
-/// short enough to turn to new work. It only computes; the caller measures.
+/// How many nonces, or elements of a task, to give a device at a time, so that it answers about every 100 ms: long enough
+/// to be worth a launch, short enough to turn to new work. It only computes; the caller measures.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     count: u64,
+    /// The fewest that are worth a launch.
+    least: u64,
     settled: bool,
 }
 
@@ -138,7 +138,13 @@ impl Pace {
             Algorithm::Sha256d => 1 << 12,
             Algorithm::Scrypt => 1 << 6,
         };
-        Self { count, settled: false }
+        Self { count, least: Self::COUNT_MIN, settled: false }
+    }
+
+    /// For the elements of a task, of which nothing is known: one may be much work.
+    #[must_use]
+    pub const fn of_elements() -> Self {
+        Self { count: 1, least: 1, settled: false }
     }
 
     /// How many nonces the next slice should have.
@@ -164,9 +170,9 @@ impl Pace {
         // Once settled, move half the way: one slice that the system delayed says little.
         let aim = if in_bounds && self.settled { self.count.midpoint(ideal) } else { ideal };
         let most = self.count.saturating_mul(Self::GROWTH_MAX).min(Self::COUNT_MAX);
-        self.count = aim.clamp(Self::COUNT_MIN, most);
+        self.count = aim.clamp(self.least, most);
         let at_most = count >= Self::COUNT_MAX && elapsed <= Self::SLICE_MAX;
-        let at_least = count <= Self::COUNT_MIN && elapsed >= Self::SLICE_MIN;
+        let at_least = count <= self.least && elapsed >= Self::SLICE_MIN;
         self.settled = in_bounds || at_most || at_least;
     }
 }
@@ -222,6 +228,16 @@ mod tests {
         assert_eq!(pace.next_count(), before / 10);
         pace.record(0, Duration::ZERO);
         assert_eq!(pace.next_count(), before / 10);
+    }
+
+    #[test]
+    fn elements_begin_with_one_and_slow_ones_stay_there() {
+        let mut pace = Pace::of_elements();
+        assert_eq!(pace.next_count(), 1);
+        pace.record(1, Duration::from_secs(3));
+        assert_eq!((pace.next_count(), pace.is_settled()), (1, true));
+        pace.record(1, Duration::from_millis(10));
+        assert_eq!(pace.next_count(), 10);
     }
 
     #[test]

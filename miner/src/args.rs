@@ -59,6 +59,14 @@ pub struct MineArgs {
     /// Which kinds of work to take, separated by commas [default: all that this miner has]
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub kinds: Vec<Kind>,
+    /// The rig's key for range work: 32 secret bytes, raw or in hex. Made where there is none
+    /// [default: lode/key in $XDG_CONFIG_HOME or ~/.config]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Most bytes of the inputs of range work that are kept for later, in lode/blobs in $XDG_CACHE_HOME or ~/.cache; 0
+    /// keeps none
+    #[arg(long, value_name = "BYTES", default_value_t = CACHE_BYTES)]
+    pub cache_bytes: u64,
     /// Part of the time that devices work, in percent: 1 to 100. SEL=PERCENT, as in opencl:0=50, for some of them; may be
     /// given more than once, and the closest fit holds [default: 100]
     #[arg(long = "intensity", value_name = "[SEL=]PERCENT")]
@@ -95,6 +103,8 @@ pub struct MineArgs {
     pub status_public: bool,
 }
 
+/// `--cache-bytes` where it is not given: 8 GiB.
+const CACHE_BYTES: u64 = 8 << 30;
 /// Least and most of `--vram`.
 const VRAM_MIB_MIN: u64 = 64;
 const VRAM_MIB_MAX: u64 = 1 << 20;
@@ -184,6 +194,8 @@ mod tests {
         let cli =
             parse("--url stratum+tcp://a:1 --url stratum+tcp://b:2 --user al.rig --device cpu --kinds hash").unwrap();
         assert_eq!((cli.mine.urls.len(), cli.mine.kinds.len(), cli.mine.password.as_str()), (2, 1, "x"));
+        let cli = parse("--url stratum+tcp://a:1 --user al --kinds hash,render --key k --cache-bytes 0").unwrap();
+        assert_eq!((cli.mine.kinds.len(), cli.mine.key, cli.mine.cache_bytes), (2, Some("k".into()), 0));
         assert!(matches!(parse("devices --json").unwrap().command, Some(Command::Devices(DevicesArgs { json: true }))));
         let cli = parse("bench --kind hash --device opencl:0 --seconds 2 --json").unwrap();
         assert!(matches!(cli.command, Some(Command::Bench(BenchArgs { seconds: 2, json: true, .. }))));
@@ -210,6 +222,7 @@ mod tests {
             ("--url http://x --user a", &["--url", "stratum+tcp://HOST:PORT"]),
             ("--url stratum+tcp://a:1 --user a --device gpu", &["--device", "all, cuda, opencl, cpu"]),
             ("--url stratum+tcp://a:1 --user a --kinds cook", &["--kinds", "hash"]),
+            ("--url stratum+tcp://a:1 --user a --cache-bytes 1G", &["--cache-bytes", "1G"]),
             ("--url stratum+tcp://a:1 --user a --intensity 0", &["--intensity", "1 to 100", "opencl:0=50"]),
             ("--url stratum+tcp://a:1 --user a --intensity gpu=50", &["--intensity", "all, cuda, opencl, cpu"]),
             ("--url stratum+tcp://a:1 --user a --temp-limit 200", &["--temp-limit", "30 to 110", "off", "cuda:0=80"]),

@@ -1,11 +1,17 @@
 //! What the devices are to do now: written by the session's task, read by each device's thread.
 //!
-//! Each change has a generation. A device asks for the generation after every slice, which costs it one atomic load, and
-//! sleeps on the condition variable while there is nothing to do.
+//! Units of range work go first; while there are none that a device may do, it searches. Each change of the search has a
+//! generation. A device looks after every slice whether all is as it was, which costs it two atomic loads, and sleeps on
+//! the condition variable while there is nothing to do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use lode_kinds::range;
+use lode_protocol::ids::UnitId;
+
+use crate::queue::Queue;
+use crate::unit::Unit;
 use crate::work::{Job, Search};
 
 /// What a device is to do.
@@ -18,8 +24,23 @@ pub enum Task {
         /// What to search.
         search: Arc<Search>,
     },
+    /// Compute a unit.
+    Unit(Arc<Unit>),
     /// End.
     Stop,
+}
+
+/// A device that asks what to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// Its place in the fleet.
+    pub device: usize,
+    /// Whether it searches at all.
+    pub searches: bool,
+    /// The generation that it is through with.
+    pub seen: Option<u64>,
+    /// The task that it has loaded.
+    pub loaded: Option<&'a Arc<range::Task>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +56,7 @@ struct State {
     order: Order,
     /// The last search, to go on with if its job comes again.
     last: Option<Arc<Search>>,
+    units: Queue,
 }
 
 /// The cell.
@@ -47,6 +69,8 @@ pub struct Board {
     generation: AtomicU64,
     /// Hits of generations before this one are worth nothing. Changed only under the mutex.
     oldest_live: AtomicU64,
+    /// Units that wait. Changed only under the mutex.
+    waiting: AtomicUsize,
 }
 
 impl Board {
@@ -72,21 +96,66 @@ impl Board {
         self.change(&mut self.lock(), Order::Stop, false);
     }
 
-    /// Blocks until there is something to do other than the generation `seen`.
+    /// Blocks until there is something to do.
     #[must_use]
-    pub fn wait(&self, seen: Option<u64>) -> Task {
+    pub fn wait(&self, asker: Asker<'_>) -> Task {
         let mut state = self.lock();
         loop {
+            if matches!(state.order, Order::Stop) {
+                return Task::Stop;
+            }
+            if let Some(unit) = self.change_units(&mut state, |units| units.take(asker.device, asker.loaded)) {
+                return Task::Unit(unit);
+            }
             let generation = self.generation.load(Ordering::Acquire);
             match &state.order {
-                Order::Stop => return Task::Stop,
-                Order::Search(search) if seen != Some(generation) => {
+                Order::Search(search) if asker.searches && asker.seen != Some(generation) => {
                     return Task::Search { generation, search: Arc::clone(search) };
                 }
-                Order::Search(_) | Order::Idle => {}
+                Order::Search(_) | Order::Idle | Order::Stop => {}
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Puts up a unit for the devices `able`, of which there must be one.
+    pub fn add_unit(&self, unit: Arc<Unit>, able: Vec<usize>) {
+        self.change_units(&mut self.lock(), |units| units.add(unit, able));
+        self.changed.notify_all();
+    }
+
+    /// Takes a unit that still waits away again.
+    pub fn withdraw_unit(&self, unit: &UnitId) {
+        self.change_units(&mut self.lock(), |units| units.withdraw(unit));
+    }
+
+    /// A device is done with the unit that it had in hand.
+    pub fn unit_done(&self, device: usize) {
+        self.change_units(&mut self.lock(), |units| units.done(device));
+    }
+
+    /// A device could not do the unit that it had in hand: another shall. Gives it back if there is none.
+    pub fn unit_failed(&self, device: usize) -> Option<Arc<Unit>> {
+        let orphan = self.change_units(&mut self.lock(), |units| units.put_back(device));
+        self.changed.notify_all();
+        orphan
+    }
+
+    /// A device does no more units of which `which` holds; gives those that nobody is left for.
+    pub fn exclude(&self, device: usize, which: impl Fn(&Unit) -> bool) -> Vec<Arc<Unit>> {
+        self.change_units(&mut self.lock(), |units| units.exclude(device, which))
+    }
+
+    /// Whether a unit waits that this device may do.
+    #[must_use]
+    pub fn has_unit_for(&self, device: usize) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0 && self.lock().units.has_for(device)
+    }
+
+    fn change_units<T>(&self, state: &mut State, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let changed = change(&mut state.units);
+        self.waiting.store(state.units.waiting(), Ordering::Release);
+        changed
     }
 
     /// Whether `generation` is still what is to be done.
@@ -123,11 +192,16 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::tests::{task, unit};
     use crate::work::tests::job;
 
     fn generation(board: &Board, seen: Option<u64>) -> u64 {
-        let Task::Search { generation, .. } = board.wait(seen) else { panic!("stopped") };
+        let Task::Search { generation, .. } = board.wait(asker(seen)) else { panic!("no search") };
         generation
+    }
+
+    fn asker(seen: Option<u64>) -> Asker<'static> {
+        Asker { device: 0, searches: true, seen, loaded: None }
     }
 
     #[test]
@@ -153,11 +227,34 @@ mod tests {
         let seen = generation(&board, None);
         let sleeper = std::thread::spawn({
             let board = Arc::clone(&board);
-            move || matches!(board.wait(Some(seen)), Task::Stop)
+            move || matches!(board.wait(asker(Some(seen))), Task::Stop)
         });
         board.stop();
         assert!(sleeper.join().unwrap());
         board.publish(Arc::new(job(4)), 0);
-        assert!(matches!(board.wait(None), Task::Stop) && board.is_live(seen));
+        assert!(matches!(board.wait(asker(None)), Task::Stop) && board.is_live(seen));
+    }
+
+    #[test]
+    fn units_go_first_and_to_those_who_may_have_them() {
+        let board = Arc::new(Board::default());
+        board.publish(Arc::new(job(4)), 0);
+        let seen = generation(&board, None);
+        let task = task();
+        board.add_unit(unit("a", &task), vec![0]);
+        assert!(board.has_unit_for(0) && !board.has_unit_for(1) && board.is_current(seen));
+        let other = Asker { device: 1, ..asker(None) };
+        assert!(matches!(board.wait(other), Task::Search { .. }));
+        let Task::Unit(unit) = board.wait(asker(None)) else { panic!("no unit") };
+        assert!(!board.has_unit_for(0) && unit.id.as_str() == "a");
+        board.unit_done(0);
+        assert_eq!(generation(&board, None), seen, "the search goes on");
+        let waiter = std::thread::spawn({
+            let board = Arc::clone(&board);
+            move || matches!(board.wait(Asker { searches: false, ..asker(None) }), Task::Unit(_))
+        });
+        board.add_unit(crate::queue::tests::unit("b", &task), vec![0]);
+        assert!(waiter.join().unwrap(), "who does not search waits for units");
+        assert!(board.unit_failed(0).is_some_and(|unit| unit.id.as_str() == "b"));
     }
 }

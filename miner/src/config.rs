@@ -1,6 +1,7 @@
 //! What the command line means, checked once before anything starts.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lode_kernels::{DeviceInfo, Selector};
@@ -33,8 +34,12 @@ pub struct Config {
     pub tls: TlsConnector,
     /// Which devices; none means all.
     pub devices: Vec<Selector>,
-    /// Which kinds of work.
+    /// Which kinds of work, each once.
     pub kinds: Vec<Kind>,
+    /// The file of the rig's key, where it is named.
+    pub key: Option<PathBuf>,
+    /// Most bytes of inputs that are kept.
+    pub cache_bytes: u64,
     /// What devices are held to.
     pub limits: Limits,
     /// Most of a card's memory to use, in bytes.
@@ -121,7 +126,8 @@ impl Config {
         let limits = limits(args.intensities, args.temp_limits, args.temp_resume)?;
         let login = login(args.user.unwrap_or_default(), args.password, args.algorithm)?;
         let tls = tls::connector(args.tls_ca.as_deref())?;
-        let kinds = if args.kinds.is_empty() { Kind::ALL.to_vec() } else { args.kinds };
+        let wanted = |kind: &Kind| args.kinds.is_empty() || args.kinds.contains(kind);
+        let kinds = Kind::ALL.iter().copied().filter(wanted).collect();
         Ok(Config {
             urls: args.urls,
             login,
@@ -129,6 +135,8 @@ impl Config {
             tls,
             devices: args.devices,
             kinds,
+            key: args.key,
+            cache_bytes: args.cache_bytes,
             limits,
             tune: args.tune,
             vram_bytes: args.vram_mib.map(|mebibytes| mebibytes << 20),

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use lode_kernels::{Device, DeviceInfo};
+use lode_kinds::Kind;
 use lode_kinds::hash::Algorithm;
 use tokio::sync::mpsc;
+use tracing::info;
 
 use crate::board::Board;
 use crate::device_worker::{DeviceWorker, Found};
@@ -31,13 +33,21 @@ pub struct Member {
     pub gauge: Arc<Gauge>,
     /// What it passes before each slice.
     pub gate: Arc<Gate>,
+    /// The kinds of work that it is to do, as far as is known before its self-tests.
+    pub kinds: Vec<Kind>,
 }
 
 impl Member {
     /// A device before it works.
     #[must_use]
     pub fn new(info: DeviceInfo) -> Member {
-        Member { location: Location::of(&info), info, gauge: Arc::default(), gate: Arc::default() }
+        Member {
+            location: Location::of(&info),
+            info,
+            gauge: Arc::default(),
+            gate: Arc::default(),
+            kinds: vec![Kind::Hash],
+        }
     }
 
     /// Why it does not work though it could, if so.
@@ -61,22 +71,31 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts a thread for each device, which works as much as `limits` lets it; what they find comes out of the receiver.
+    /// Starts a thread for each device, which does those of the `kinds` that it can, as much as `limits` lets it; what
+    /// they find comes out of the receiver.
     ///
     /// # Errors
     /// The system gives no more threads.
     pub fn start(
         devices: Vec<Box<dyn Device>>,
+        kinds: &[Kind],
         algorithm: Algorithm,
         limits: &Limits,
     ) -> io::Result<(Fleet, mpsc::Receiver<Found>)> {
         let (found, receiver) = mpsc::channel(FOUND_MAX);
         let mut fleet = Fleet { members: Vec::new(), board: Arc::default(), threads: Vec::new() };
         for (number, device) in devices.into_iter().enumerate() {
-            let member = Member::new(device.info().clone());
+            let (able, unable): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(|kind| device.can(**kind).is_ok());
+            for kind in &unable {
+                if let Err(reason) = device.can(*kind) {
+                    info!("{} does no {kind}: {reason}", device.info().id());
+                }
+            }
+            let member = Member { kinds: able, ..Member::new(device.info().clone()) };
             let worker = DeviceWorker {
                 number,
                 device,
+                kinds: member.kinds.clone(),
                 algorithm,
                 board: Arc::clone(&fleet.board),
                 gauge: Arc::clone(&member.gauge),

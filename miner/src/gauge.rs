@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use lode_protocol::Work;
+
 use crate::health::Health;
+use crate::unit::Progress;
 
 /// A count that several threads read.
 #[derive(Debug, Default)]
@@ -35,7 +38,7 @@ pub enum DeviceState {
     Testing,
     /// Waiting for work.
     Idle,
-    /// Searching.
+    /// Searching, or computing a unit.
     Mining,
     /// Set aside, for this reason.
     Failed(String),
@@ -48,7 +51,9 @@ pub enum DeviceState {
 pub struct Gauge {
     /// Hashes tried.
     pub hashes: Count,
-    /// Hits of the device that its host refuted.
+    /// Elements of units computed.
+    pub elements: Count,
+    /// Hits and units of the device that its host refuted.
     pub hardware_errors: Count,
     /// Shares that the pool counted.
     pub accepted: Count,
@@ -58,6 +63,12 @@ pub struct Gauge {
     pub unanswered: Count,
     /// Shares that were not submitted, because their job was over.
     pub stale: Count,
+    /// Units that the pool counted; they are among the shares accepted.
+    pub units: Count,
+    /// What they were worth. Held for one addition or copy.
+    work: Mutex<Work>,
+    /// The unit in hand. Held for one assignment or clone.
+    progress: Mutex<Option<Progress>>,
     /// Held for one assignment or clone.
     state: Mutex<DeviceState>,
     /// Held for one copy.
@@ -74,6 +85,30 @@ impl Gauge {
     /// Notes what the device is doing.
     pub fn set_state(&self, state: DeviceState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The unit in hand.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes which unit is in hand and how far it is.
+    pub fn set_progress(&self, progress: Option<Progress>) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    /// What the units that the pool counted were worth.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        *self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a unit that the pool counted.
+    pub fn count_unit(&self, worth: Work) {
+        self.units.add(1);
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        *work = work.saturating_add(worth);
     }
 
     /// How the device was doing when it was last read.

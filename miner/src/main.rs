@@ -6,25 +6,30 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{CommandFactory as _, Parser as _};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use lode_kernels::{Discovery, OpenOptions, discover};
+use lode_kinds::Shape;
 use lode_miner::activity::{Activity, Surroundings, SystemActivity};
 use lode_miner::args::{BenchArgs, Cli, Command, DevicesArgs, MineArgs};
 use lode_miner::bench::bench;
+use lode_miner::blobs::Cache;
 use lode_miner::client::End;
 use lode_miner::config::Config;
 use lode_miner::dial::Network;
 use lode_miner::health::SystemSensors;
 use lode_miner::inventory::Inventory;
+use lode_miner::key;
 use lode_miner::log;
 use lode_miner::nvidia::Nvidia;
+use lode_miner::paths::Paths;
 use lode_miner::render::render;
 use lode_miner::run::{Options, run};
 use lode_miner::screen::View;
 use lode_miner::work::device_algorithm;
+use lode_protocol::key::SecretKey;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -94,6 +99,12 @@ fn measure(args: &BenchArgs) -> Result<(), String> {
 fn mine(args: MineArgs) -> Result<(), String> {
     let config = Config::new(args).unwrap_or_else(|error| usage(error));
     let view = start_log()?;
+    let paths = Paths::new(|name| std::env::var_os(name));
+    let key = if config.kinds.iter().any(|kind| kind.shape() == Shape::Range) {
+        Some(rig_key(config.key.as_deref(), paths.key.as_deref()).unwrap_or_else(|error| usage(error)))
+    } else {
+        None
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     // Before any driver is loaded: PoCL's compiler handles the same signals, gives way to whoever was there before it,
@@ -114,6 +125,10 @@ fn mine(args: MineArgs) -> Result<(), String> {
         urls: config.urls,
         login: config.login,
         algorithm: config.algorithm,
+        kinds: config.kinds,
+        key,
+        cache: cache(paths.blobs, config.cache_bytes),
+        memory_max: config.vram_bytes,
         dial: Arc::new(Network::new(config.tls)),
         view,
         limits: config.limits,
@@ -135,6 +150,39 @@ fn mine(args: MineArgs) -> Result<(), String> {
     match summary.end {
         End::Stopped => Ok(()),
         End::NoDevices => Err("no device is left to mine with".to_owned()),
+    }
+}
+
+/// The key in the file that is `named`, or else in the `usual` one. Where that one can be neither read nor made, as for a
+/// rig without a home, a key of this run alone is as good for all but the pool's trust.
+fn rig_key(named: Option<&Path>, usual: Option<&Path>) -> Result<SecretKey, String> {
+    let fresh = rand::random();
+    let secret = match (named, usual) {
+        (Some(named), _) => key::load_or_make(named, fresh).map_err(|error| format!("--key: {error}"))?,
+        (None, Some(usual)) => key::load_or_make(usual, fresh).or_else(|error| match error {
+            key::KeyFileError::Content { .. } => Err(format!("{error}; or give --key FILE")),
+            error => {
+                warn!("{error}; this run has a key of its own, and pools do not know it again: give --key FILE");
+                Ok(fresh)
+            }
+        })?,
+        (None, None) => {
+            warn!(
+                "there is no place to keep a key, so this run has one of its own, and pools do not know it again: give --key FILE"
+            );
+            fresh
+        }
+    };
+    let key = SecretKey::from_bytes(&secret);
+    info!("this rig's key for range work: {}", key.public());
+    Ok(key)
+}
+
+/// Where inputs of range work are kept, if there is a place and they are to be.
+fn cache(directory: Option<PathBuf>, bytes: u64) -> Cache {
+    match directory.filter(|_| bytes > 0) {
+        Some(directory) => Cache::at(directory, bytes, SystemTime::now),
+        None => Cache::none(),
     }
 }
 

@@ -6,12 +6,15 @@ use std::io;
 use std::sync::Arc;
 
 use lode_kernels::Device;
+use lode_kinds::Kind;
 use lode_protocol::Algorithm;
+use lode_protocol::key::SecretKey;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
+use crate::blobs::{Blobs, Cache};
 use crate::client::Client;
 use crate::dial::Dial;
 use crate::fleet::Fleet;
@@ -22,6 +25,7 @@ use crate::link::now;
 use crate::meter::Meter;
 use crate::monitor::Monitor;
 use crate::pools::Pools;
+use crate::ranges::Ranges;
 use crate::rig::Rig;
 use crate::screen::{Screen, View};
 use crate::session::Login;
@@ -39,6 +43,14 @@ pub struct Options {
     pub login: Login,
     /// What the pools' shares are hashed with.
     pub algorithm: Algorithm,
+    /// Which kinds of work are taken.
+    pub kinds: Vec<Kind>,
+    /// What proves to pools who the rig is; without it there is no range work.
+    pub key: Option<SecretKey>,
+    /// Where the inputs of range work are kept.
+    pub cache: Cache,
+    /// Most of a device's memory to use, in bytes.
+    pub memory_max: Option<u64>,
     /// How pools are reached.
     pub dial: Arc<dyn Dial>,
     /// How the run is shown.
@@ -59,20 +71,25 @@ pub struct Options {
 /// The system gives no threads.
 pub async fn run(options: Options, devices: Vec<Box<dyn Device>>, shutdown: CancellationToken) -> io::Result<Summary> {
     let began = now();
-    let (fleet, found) = Fleet::start(devices, device_algorithm(options.algorithm), &options.limits)?;
+    let (fleet, found) = Fleet::start(devices, &options.kinds, device_algorithm(options.algorithm), &options.limits)?;
     let first = options.urls.first().map(ToString::to_string).unwrap_or_default();
     let (status, seen) = watch::channel(Status::new(first, options.urls.len(), began));
     let members = fleet.members.clone();
     let mut governor = Governor::start(members.clone(), &options.limits, options.sensors, options.activity)?;
     let meter = Arc::new(Meter::new(members.clone(), began));
     let user = options.login.user.clone();
+    let does: Vec<_> = members.iter().map(|member| (&member.info, &member.kinds[..])).collect();
+    let blobs = Blobs::new(options.cache, Arc::clone(&options.dial));
+    let ranges = Ranges::new(options.key, &does, options.memory_max, Arc::clone(&fleet.board), blobs);
     let mut client = Client {
         pools: Pools::new(options.urls),
         login: options.login,
         algorithm: options.algorithm,
+        searches: options.kinds.contains(&Kind::Hash),
         dial: options.dial,
         fleet,
         found,
+        ranges,
         status,
         shutdown,
         sessions: 0,

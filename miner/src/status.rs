@@ -17,6 +17,8 @@ pub struct Status {
     pub difficulty: Option<(Difficulty, Algorithm)>,
     /// The job's id, and since when it is searched.
     pub job: Option<(String, Instant)>,
+    /// Units of range work that are held.
+    pub units: usize,
     /// The pool's last words for people.
     pub message: Option<String>,
 }
@@ -39,13 +41,13 @@ impl Status {
     #[must_use]
     pub fn new(pool: String, pools: usize, now: Instant) -> Status {
         let (difficulty, job, message) = (None, None, None);
-        Status { phase: (Phase::Connecting, now), pool, place: (1, pools), difficulty, job, message }
+        Status { phase: (Phase::Connecting, now), pool, place: (1, pools), difficulty, job, units: 0, message }
     }
 
     /// Not logged in: nothing that the pool said holds any longer.
     pub fn disconnected(&mut self, phase: Phase, now: Instant) {
         self.enter(phase, now);
-        (self.difficulty, self.job) = (None, None);
+        (self.difficulty, self.job, self.units) = (None, None, 0);
     }
 
     /// Does something else from `now` on.

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::face::Face;
 use crate::jobs::book::Book;
 use crate::ledger::entry::{Effort, Millis};
+use crate::ledger::events::VoidInfo;
 use crate::ledger::fold::Job;
 use crate::ledger::store::Opened;
 use crate::ledger::writer::{self, Ledger, OpenError, Opening, Tip};
@@ -114,6 +115,10 @@ impl writer::Listener for Listener {
         self.stats.share(account, effort, work, at);
     }
 
+    fn voided(&mut self, void: VoidInfo) {
+        void.taken.iter().for_each(|(account, work)| self.stats.take_back(account, *work));
+    }
+
     fn closed(&mut self, job: JobId) {
         if self.closed.send(job).is_err() {
             // The book is gone, so the pool is stopping.
@@ -153,6 +158,7 @@ impl Pool {
         let opening = Opening::open(&start.data, &start.clock, |account, effort, work, at| {
             stats.share(account, effort, work, at);
         })?;
+        opening.restored.taken.iter().for_each(|(account, work)| stats.take_back(account, *work));
         report(&opening.restored);
         Ok(Pool { start, lock, secrets, blobs, stats, opening })
     }

@@ -5,10 +5,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
-use lode_dashboard::port::{self, Delivery, PortError, Uploaded};
+use lode_dashboard::port::{self, BlobClient, Delivery, PortError, Uploaded};
 use lode_protocol::Digest;
 use lode_protocol::api::BlobView;
-use lode_protocol::ids::SponsorName;
 
 /// Most bytes of a blob.
 pub(crate) const BYTES_MAX: u64 = 1 << 20;
@@ -17,7 +16,15 @@ pub(crate) const QUOTA: u64 = 3 << 20;
 /// Bytes of a piece.
 pub(crate) const PIECE_BYTES: u64 = 10_000;
 
-type Key = (SponsorName, Digest);
+/// Who has it, and its digest.
+type Key = (String, Digest);
+
+fn owner(client: &BlobClient) -> String {
+    match client {
+        BlobClient::Sponsor(sponsor) => sponsor.to_string(),
+        BlobClient::Miner(token) => format!("token {token}"),
+    }
+}
 
 #[derive(Default)]
 struct State {
@@ -47,18 +54,18 @@ impl Bank {
         self.0.lock().expect("no test panics with it")
     }
 
-    pub(crate) fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64 {
-        self.state().parts.get(&(sponsor.clone(), *digest)).map_or(0, |part| part.len() as u64)
+    pub(crate) fn arrived(&self, client: &BlobClient, digest: &Digest) -> u64 {
+        self.state().parts.get(&(owner(client), *digest)).map_or(0, |part| part.len() as u64)
     }
 
-    pub(crate) fn find(&self, sponsor: &SponsorName, digest: &Digest) -> Result<Bytes, PortError> {
-        let found = self.state().whole.get(&(sponsor.clone(), *digest)).cloned();
+    pub(crate) fn find(&self, client: &BlobClient, digest: &Digest) -> Result<Bytes, PortError> {
+        let found = self.state().whole.get(&(owner(client), *digest)).cloned();
         found.ok_or_else(|| PortError::NotFound(format!("blob {digest} of yours")))
     }
 
     pub(crate) fn begin(
         self: &Arc<Bank>,
-        sponsor: &SponsorName,
+        client: &BlobClient,
         delivery: Delivery,
         announced: Option<u64>,
     ) -> Result<Uploading, PortError> {
@@ -67,30 +74,30 @@ impl Bank {
             Delivery::Resumable { digest, offset } => (Some(digest), offset),
         };
         let key = matches!(delivery, Delivery::Resumable { .. }).then_some(expected).flatten();
-        let key = key.map(|digest| (sponsor.clone(), digest));
+        let key = key.map(|digest| (owner(client), digest));
         let part = key.as_ref().and_then(|key| self.state().parts.remove(key)).unwrap_or_default();
         if offset > part.len() as u64 {
             return Err(PortError::Conflict(format!("{} bytes have arrived", part.len())));
         }
         let offset = usize::try_from(offset).expect("parts fit into memory");
         let bytes = BytesMut::from(&part[..offset]);
-        let upload = Uploading { bank: self.clone(), sponsor: sponsor.clone(), expected, key, bytes };
+        let upload = Uploading { bank: self.clone(), owner: owner(client), expected, key, bytes };
         upload.check(announced.unwrap_or(0)).map(|()| upload)
     }
 
     pub(crate) fn read(
         self: &Arc<Bank>,
-        sponsor: &SponsorName,
+        client: &BlobClient,
         digest: &Digest,
         left: Range<u64>,
     ) -> Result<Downloading, PortError> {
-        Ok(Downloading { bytes: self.find(sponsor, digest)?, left, damage: self.state().damage })
+        Ok(Downloading { bytes: self.find(client, digest)?, left, damage: self.state().damage })
     }
 }
 
 pub(crate) struct Uploading {
     bank: Arc<Bank>,
-    sponsor: SponsorName,
+    owner: String,
     expected: Option<Digest>,
     key: Option<Key>,
     bytes: BytesMut,
@@ -99,7 +106,7 @@ pub(crate) struct Uploading {
 impl Uploading {
     fn check(&self, more: u64) -> Result<(), PortError> {
         let bytes = self.bytes.len() as u64 + more;
-        let mine = |((sponsor, _), bytes): (&Key, &Bytes)| (*sponsor == self.sponsor).then_some(bytes.len() as u64);
+        let mine = |((owner, _), bytes): (&Key, &Bytes)| (*owner == self.owner).then_some(bytes.len() as u64);
         let held: u64 = self.bank.state().whole.iter().filter_map(mine).sum();
         match bytes {
             _ if bytes > BYTES_MAX => Err(PortError::TooLarge(format!("a blob has at most {BYTES_MAX} bytes"))),
@@ -124,7 +131,7 @@ impl port::Upload for Uploading {
             return Err(PortError::Digest { expected, found });
         }
         let blob = BlobView { digest: found, bytes: bytes.len() as u64 };
-        let before = self.bank.state().whole.insert((self.sponsor.clone(), found), bytes);
+        let before = self.bank.state().whole.insert((self.owner.clone(), found), bytes);
         Ok(Uploaded { blob, created: before.is_none() })
     }
 }
@@ -141,6 +148,13 @@ pub(crate) struct Downloading {
     bytes: Bytes,
     left: Range<u64>,
     damage: Option<u64>,
+}
+
+impl Downloading {
+    /// Bytes that are not in the bank.
+    pub(crate) fn of(bytes: Bytes) -> Downloading {
+        Downloading { left: 0..bytes.len() as u64, bytes, damage: None }
+    }
 }
 
 impl port::Reading for Downloading {

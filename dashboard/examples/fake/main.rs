@@ -25,11 +25,14 @@ async fn main() -> std::io::Result<()> {
 
 async fn advance(fake: Arc<port::Fake>) {
     let mut ticks = interval(Duration::from_millis(400));
+    let mut count = 0_u32;
     loop {
         ticks.tick().await;
         fake.change(JobId(4), |job| {
             job.work_proven = Work((job.work_proven.0 + (1 << 46)).min(job.work_quoted.0));
             job.shares += 1;
         });
+        count += 1;
+        fake.render(1, u64::from(count.is_multiple_of(4)));
     }
 }

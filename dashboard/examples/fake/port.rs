@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use lode_dashboard::port::{BlobReader, Delivery, Health, Idempotency, Port, PortError, Submitted};
+use bytes::Bytes;
+use lode_dashboard::port::{
+    BlobClient, Delivery, Health, Idempotency, Port, PortError, ResultFile, ResultOf, Submitted,
+};
 use lode_protocol::api::{
-    AccountView, Amount, BalanceView, BlobView, DepositRequest, DepositView, EarningState, EarningView, FieldError,
-    JobRequest, JobResult, JobState, JobView, LeaderView, LedgerView, ListenerView, NewSponsor, Page, PageQuery,
-    PayoutView, PoolView, Quote, SponsorBalance, SponsorCreated, SponsorView, WorkWindows, WorkerView,
+    AccountView, Amount, AuditsView, BalanceView, BlobView, DepositRequest, DepositView, EarningState, EarningView,
+    FieldError, JobRequest, JobResult, JobState, JobView, LeaderView, LedgerView, ListenerView, NewSponsor, Page,
+    PageQuery, PayoutView, PoolView, Quote, SponsorBalance, SponsorCreated, SponsorView, WorkWindows, WorkerView,
 };
 use lode_protocol::difficulty::Work;
 use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName};
@@ -21,11 +24,15 @@ use blobs::{Bank, Downloading, Uploading};
 
 #[path = "blobs.rs"]
 pub(crate) mod blobs;
+#[path = "picture.rs"]
+mod picture;
 
 /// The key of the sponsor `acme`.
 pub(crate) const SPONSOR_KEY: &str = "acme-key";
 /// The key of the sponsor `other`, who has no job.
 pub(crate) const OTHER_KEY: &str = "other-key";
+/// The token of a miner's connection.
+pub(crate) const MINER_TOKEN: &str = "miner-token";
 /// The operator's token.
 pub(crate) const ADMIN_TOKEN: &str = "admin-token";
 /// A job's name that would do harm where it is not escaped.
@@ -39,6 +46,8 @@ struct State {
     keys: BTreeMap<String, ([u8; 32], JobId)>,
     references: BTreeMap<String, DepositRequest>,
     faults: Vec<String>,
+    /// Pictures are for sponsors alone.
+    private: bool,
 }
 
 /// The pool.
@@ -51,7 +60,8 @@ pub(crate) struct Fake {
 
 impl Default for Fake {
     fn default() -> Fake {
-        let state = State { jobs: jobs(), keys: BTreeMap::new(), references: BTreeMap::new(), faults: vec![] };
+        let state =
+            State { jobs: jobs(), keys: BTreeMap::new(), references: BTreeMap::new(), faults: vec![], private: false };
         Fake { state: Mutex::new(state), changes: watch::Sender::new(0), bank: Arc::default() }
     }
 }
@@ -72,6 +82,29 @@ impl Fake {
             (job.paid, job.fee, job.refunded) =
                 (Some(Amount(4_950_000_000)), Some(Amount(50_000_000)), Some(Amount(0)));
         });
+    }
+
+    /// The running range job `j6` gets on: units come in, and their batches are audited.
+    pub(crate) fn render(&self, units: u64, audits: u64) {
+        self.change(JobId(6), |job| {
+            let elements = job.elements.expect("it is a range job");
+            let done = job.elements_done.map_or(0, |done| (done + 40 * units).min(elements));
+            let matured = job.elements_matured.map_or(0, |matured| (matured + 160 * audits).min(done));
+            (job.elements_done, job.elements_matured) = (Some(done), Some(matured));
+            (job.shares, job.work_proven) = (job.shares + units, Work(RENDER_WORK * u128::from(done)));
+            let audits = audits + job.audits.map_or(0, |audits| audits.passed);
+            job.audits = Some(AuditsView { passed: audits, voided: 1 });
+            let earned = job.budget.0 * u128::from(matured) / u128::from(elements);
+            (job.paid, job.fee) = (Some(Amount(earned - earned / 100)), Some(Amount(earned / 100)));
+            if done == elements {
+                job.state = JobState::Auditing;
+            }
+        });
+    }
+
+    /// Shows pictures to their sponsors alone.
+    pub(crate) fn hide_pictures(&self) {
+        self.state.lock().expect("no test panics with it").private = true;
     }
 
     /// Makes it not ready.
@@ -104,7 +137,7 @@ fn job(id: u64, title: &str, state: JobState, done_ppm: u128) -> JobView {
         id: JobId(id),
         name: title.into(),
         kind: "hash".into(),
-        algorithm: Algorithm::Sha256d,
+        algorithm: Some(Algorithm::Sha256d),
         state,
         sponsor: name("acme"),
         asset: name("CREDIT"),
@@ -125,6 +158,38 @@ fn job(id: u64, title: &str, state: JobState, done_ppm: u128) -> JobView {
         cancel_at: None,
         closed_at: None,
         solution: None,
+        elements: None,
+        elements_done: None,
+        elements_matured: None,
+        audits: None,
+        preview: None,
+        result: None,
+    }
+}
+
+/// Elements of a made-up picture, and the work of each.
+const RENDER_ELEMENTS: u64 = 8160;
+const RENDER_WORK: u128 = 91_000_000;
+
+/// A range job of which some is done and less is audited.
+fn render(id: u64, title: &str, state: JobState, done: u64, matured: u64) -> JobView {
+    let all = Work(RENDER_WORK * u128::from(RENDER_ELEMENTS));
+    JobView {
+        kind: "render".into(),
+        algorithm: None,
+        paid: Some(Amount(5_000_000_000 * u128::from(matured) / u128::from(RENDER_ELEMENTS) * 99 / 100)),
+        fee: Some(Amount(5_000_000_000 * u128::from(matured) / u128::from(RENDER_ELEMENTS) / 100)),
+        work_quoted: all,
+        work_expected: all,
+        work_proven: Work(RENDER_WORK * u128::from(done)),
+        shares: done / 40,
+        accounts: 5,
+        elements: Some(RENDER_ELEMENTS),
+        elements_done: Some(done),
+        elements_matured: Some(matured),
+        audits: Some(AuditsView { passed: matured / 160, voided: 1 }),
+        preview: Some(format!("/jobs/j{id}/preview.png")),
+        ..job(id, title, state, 0)
     }
 }
 
@@ -147,6 +212,16 @@ fn jobs() -> Vec<JobView> {
         job(3, HOSTILE, JobState::Open, 0),
         job(4, "testnet block 2 871 377", JobState::Running, 137_512),
         JobView { cancel_at: Some("2026-03-05T10:00:00Z".into()), ..job(5, "", JobState::Running, 671_004) },
+        render(6, "a sphere at dusk", JobState::Running, 3200, 2400),
+        JobView {
+            result: Some("/api/v1/jobs/j7/result".into()),
+            ..closed(
+                render(7, "a sphere at noon", JobState::Done, RENDER_ELEMENTS, RENDER_ELEMENTS),
+                4_950_000_000,
+                50_000_000,
+                0,
+            )
+        },
     ]
 }
 
@@ -214,6 +289,7 @@ fn earnings() -> Vec<EarningView> {
             work_total: Work(1 << 57),
             share_ppm: ppm,
             amount: Amount(u128::from(ppm) * 4_950),
+            pending: Amount(if open { u128::from(ppm) * 4_950 } else { 0 }),
             state: if open { EarningState::Pending } else { EarningState::Matured },
             closed_at: (!open).then(|| format!("2026-02-{:02}T17:20:00Z", 28 - row % 28)),
         }
@@ -326,25 +402,32 @@ impl Port for Fake {
         token == ADMIN_TOKEN
     }
 
+    fn is_miner_token(&self, token: &str) -> bool {
+        token == MINER_TOKEN
+    }
+
     fn sponsor(&self, sponsor: &SponsorName) -> Result<SponsorView, PortError> {
         let money =
             SponsorBalance { balance: Amount(7_000_000_000), escrow: Amount(15_000_000_000), spent: Amount(42) };
         Ok(SponsorView { name: sponsor.clone(), assets: BTreeMap::from([(name("CREDIT"), money)]) })
     }
 
-    fn quote(&self, request: &JobRequest) -> Result<Quote, PortError> {
+    async fn quote(&self, _: &SponsorName, request: &JobRequest) -> Result<Quote, PortError> {
+        let range = request.kind == "render";
+        let all = Work(RENDER_WORK * u128::from(RENDER_ELEMENTS));
         Ok(Quote {
             kind: request.kind.clone(),
-            algorithm: Algorithm::Sha256d,
-            work: Work(5 << 57),
-            work_expected: Work(1 << 57),
+            algorithm: (!range).then_some(Algorithm::Sha256d),
+            work: if range { all } else { Work(5 << 57) },
+            work_expected: if range { all } else { Work(1 << 57) },
             price: request.budget,
             asset: request.asset.clone(),
-            elements: None,
+            elements: range.then_some(RENDER_ELEMENTS),
             runnable: true,
             why_not: None,
             eta_s: Some(3442),
             fee_bps: 100,
+            notes: if range { vec!["the scene's sounds are left out".into()] } else { vec![] },
         })
     }
 
@@ -357,7 +440,7 @@ impl Port for Fake {
         if !self.faults().is_empty() {
             return Err(PortError::LedgerDown(self.faults().join("; ")));
         }
-        let quote = self.quote(&request)?;
+        let quote = self.quote(sponsor, &request).await?;
         let balance = Amount(7_000_000_000);
         if request.budget > balance {
             return Err(PortError::Short { balance, needed: request.budget, asset: request.asset });
@@ -392,13 +475,23 @@ impl Port for Fake {
         Ok(JobView { cancel_at: Some("2026-03-05T10:00:00Z".into()), ..job })
     }
 
-    fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<JobResult, PortError> {
+    async fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<ResultOf<Downloading>, PortError> {
         let job = self.job(id)?;
         if job.sponsor != *sponsor {
             return Err(PortError::NotFound(format!("job {id} of {sponsor}")));
         }
+        if job.elements.is_some() && job.result.is_some() {
+            let bytes = picture::draw(1_000_000);
+            return Ok(ResultOf::File(ResultFile {
+                name: "a sphere.png".into(),
+                media_type: "image/png".into(),
+                bytes: bytes.len() as u64,
+                digest: Digest(*blake3::hash(&bytes).as_bytes()),
+                reading: Downloading::of(bytes),
+            }));
+        }
         let hash = job.solution.ok_or_else(|| PortError::Conflict(format!("job {id} has no result yet")))?;
-        Ok(JobResult {
+        Ok(ResultOf::Found(JobResult {
             algorithm: Algorithm::Sha256d,
             header: "00".repeat(80),
             hash,
@@ -407,33 +500,42 @@ impl Port for Fake {
             ntime: "65e0a1b2".into(),
             nonce: "deadbeef".into(),
             version: "20000000".into(),
-        })
+        }))
+    }
+
+    async fn preview(&self, sponsor: Option<&SponsorName>, id: JobId) -> Result<Option<Bytes>, PortError> {
+        let job = self.job(id)?;
+        if self.state.lock().expect("no test panics with it").private && sponsor != Some(&job.sponsor) {
+            return Err(PortError::NotFound(format!("job {id} of yours")));
+        }
+        let ppm = |elements| job.elements_done.unwrap_or(0) * 1_000_000 / elements;
+        Ok(job.elements.map(|elements| picture::draw(ppm(elements))))
     }
 
     async fn upload(
         &self,
-        sponsor: &SponsorName,
+        client: &BlobClient,
         delivery: Delivery,
         announced: Option<u64>,
     ) -> Result<Uploading, PortError> {
-        self.bank.begin(sponsor, delivery, announced)
+        self.bank.begin(client, delivery, announced)
     }
 
-    fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64 {
-        self.bank.arrived(sponsor, digest)
+    fn arrived(&self, client: &BlobClient, digest: &Digest) -> u64 {
+        self.bank.arrived(client, digest)
     }
 
-    fn blob(&self, BlobReader::Sponsor(sponsor): &BlobReader, digest: &Digest) -> Result<BlobView, PortError> {
-        Ok(BlobView { digest: *digest, bytes: self.bank.find(sponsor, digest)?.len() as u64 })
+    fn blob(&self, client: &BlobClient, digest: &Digest) -> Result<BlobView, PortError> {
+        Ok(BlobView { digest: *digest, bytes: self.bank.find(client, digest)?.len() as u64 })
     }
 
     async fn read_blob(
         &self,
-        BlobReader::Sponsor(sponsor): &BlobReader,
+        client: &BlobClient,
         digest: &Digest,
         range: Range<u64>,
     ) -> Result<Downloading, PortError> {
-        self.bank.read(sponsor, digest, range)
+        self.bank.read(client, digest, range)
     }
 
     async fn create_sponsor(&self, new: NewSponsor) -> Result<SponsorCreated, PortError> {

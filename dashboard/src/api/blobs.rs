@@ -15,9 +15,9 @@ use lode_protocol::api::BlobView;
 use tokio::time::timeout;
 
 use crate::app::{Place, Shared};
-use crate::auth::Sponsor;
+use crate::auth::{Mover, Sponsor};
 use crate::extract::{Id, skip};
-use crate::port::{BlobReader, Delivery, Port, PortError, Reading, Upload, Uploaded};
+use crate::port::{BlobClient, Delivery, Port, PortError, Reading, Upload, Uploaded};
 use crate::problem::Fault;
 use crate::range::{Wanted, wanted};
 
@@ -94,13 +94,13 @@ pub(super) async fn upload<P: Port>(
     request: Request,
 ) -> Result<Response, Fault> {
     let arriving = Arriving::of(request, app.options.body_timeout);
-    let begun = app.port.upload(&sponsor, Delivery::Once { expected }, arriving.announced).await;
+    let begun = app.port.upload(&BlobClient::Sponsor(sponsor), Delivery::Once { expected }, arriving.announced).await;
     take(begun, arriving).await
 }
 
 /// `PUT /blobs/{digest}`
 pub(super) async fn resume<P: Port>(
-    Sponsor(sponsor): Sponsor,
+    Mover(client): Mover,
     State(app): State<Shared<P>>,
     Id(digest): Id<Digest>,
     request: Request,
@@ -108,13 +108,13 @@ pub(super) async fn resume<P: Port>(
     let delivery = Delivery::Resumable { digest, offset: offset(request.headers())? };
     let arriving = Arriving::of(request, app.options.body_timeout);
     // What is here already need not come again.
-    if let Ok(blob) = app.port.blob(&BlobReader::Sponsor(sponsor.clone()), &digest) {
+    if let Ok(blob) = app.port.blob(&client, &digest) {
         if !arriving.waits {
             arriving.skip().await;
         }
         return Ok(receipt(Uploaded { blob, created: false }));
     }
-    take(app.port.upload(&sponsor, delivery, arriving.announced).await, arriving).await
+    take(app.port.upload(&client, delivery, arriving.announced).await, arriving).await
 }
 
 fn receipt(Uploaded { blob, created }: Uploaded) -> Response {
@@ -190,15 +190,15 @@ async fn gather(frames: &mut BodyDataStream, piece: &mut BytesMut) -> Gathered {
 
 /// `HEAD /blobs/{digest}`; where there is none, it tells how much of an interrupted upload is here.
 pub(super) async fn look<P: Port>(
-    Sponsor(sponsor): Sponsor,
+    Mover(client): Mover,
     State(app): State<Shared<P>>,
     Id(digest): Id<Digest>,
 ) -> Response {
-    match app.port.blob(&BlobReader::Sponsor(sponsor.clone()), &digest) {
+    match app.port.blob(&client, &digest) {
         Ok(blob) => (headers(&blob), [(header::CONTENT_LENGTH, blob.bytes)]).into_response(),
         Err(error) => {
             let mut response = Fault::from(error).into_response();
-            let arrived = app.port.arrived(&sponsor, &digest);
+            let arrived = app.port.arrived(&client, &digest);
             response.headers_mut().insert(UPLOAD_OFFSET, HeaderValue::from(arrived));
             response
         }
@@ -217,13 +217,12 @@ fn headers(blob: &BlobView) -> [(HeaderName, String); 4] {
 
 /// `GET /blobs/{digest}`
 pub(super) async fn download<P: Port>(
-    Sponsor(sponsor): Sponsor,
+    Mover(client): Mover,
     State(app): State<Shared<P>>,
     Id(digest): Id<Digest>,
     asked: HeaderMap,
 ) -> Result<Response, Fault> {
-    let reader = BlobReader::Sponsor(sponsor);
-    let blob = app.port.blob(&reader, &digest)?;
+    let blob = app.port.blob(&client, &digest)?;
     let all = blob.bytes;
     let (status, range) = match wanted(&asked, &etag(&blob), all) {
         Wanted::Known => return Ok((StatusCode::NOT_MODIFIED, headers(&blob)).into_response()),
@@ -234,11 +233,9 @@ pub(super) async fn download<P: Port>(
         Wanted::Whole => (StatusCode::OK, 0..all),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
     };
-    let place = app.blob_place()?;
-    let mut reading = app.port.read_blob(&reader, &digest, range.clone()).await?;
-    // The first piece before the head, so that what is wrong at once has an answer of its own.
-    let first = reading.next_bytes().await?;
-    let body = Body::from_stream(pieces(first, reading, place));
+    let place = app.blob_place(&client)?;
+    let reading = app.port.read_blob(&client, &digest, range.clone()).await?;
+    let body = body(reading, place).await?;
     let mut response = (status, headers(&blob), body).into_response();
     let length = HeaderValue::from(range.end - range.start);
     response.headers_mut().insert(header::CONTENT_LENGTH, length);
@@ -248,6 +245,13 @@ pub(super) async fn download<P: Port>(
         response.headers_mut().insert(header::CONTENT_RANGE, value);
     }
     Ok(response)
+}
+
+/// The bytes of a blob as a body, whose first piece is read before the head is sent, so that what is wrong at once has an
+/// answer of its own.
+pub(super) async fn body<R: Reading>(mut reading: R, place: Place) -> Result<Body, PortError> {
+    let first = reading.next_bytes().await?;
+    Ok(Body::from_stream(pieces(first, reading, place)))
 }
 
 /// The pieces of a blob; an error among them closes the connection short of the announced length.

@@ -1,4 +1,4 @@
-//! A job's event stream: progress as it comes, then `done`, then the end.
+//! A job's event stream: progress as it comes, units and audits of a range job, then `done`, then the end.
 
 use std::convert::Infallible;
 
@@ -33,7 +33,8 @@ pub(super) async fn follow<P: Port>(
     Ok(Sse::new(events(looks).map(|event| Ok(encode(&event)))).keep_alive(KeepAlive::default()))
 }
 
-/// Turns looks at a job into events: each look that differs is progress, the first ended one is the last.
+/// Turns looks at a job into events: each look that differs is progress, and tells the units and audits since the one
+/// before; the first ended one is the last.
 fn events(looks: impl Stream<Item = JobView> + Send + 'static) -> impl Stream<Item = JobEvent> {
     let seen: (_, Option<JobView>) = (looks.boxed(), None);
     stream::unfold(seen, |(mut looks, mut last)| async move {
@@ -49,6 +50,10 @@ fn events(looks: impl Stream<Item = JobView> + Send + 'static) -> impl Stream<It
 fn step(last: &mut Option<JobView>, job: &JobView) -> Vec<JobEvent> {
     let mut now = Vec::new();
     if last.as_ref() != Some(job) {
+        if let Some(last) = last {
+            now.extend(units(last, job));
+            now.extend(audits(last, job));
+        }
         now.push(JobEvent::Progress { job: Box::new(job.clone()) });
         *last = Some(job.clone());
     }
@@ -58,6 +63,19 @@ fn step(last: &mut Option<JobView>, job: &JobView) -> Vec<JobEvent> {
     now
 }
 
+fn units(last: &JobView, job: &JobView) -> Option<JobEvent> {
+    let (elements_done, elements) = job.elements_done.zip(job.elements)?;
+    let units = job.shares.saturating_sub(last.shares);
+    (units > 0).then_some(JobEvent::Unit { units, elements_done, elements })
+}
+
+fn audits(last: &JobView, job: &JobView) -> Option<JobEvent> {
+    let (now, before) = (job.audits?, last.audits.unwrap_or_default());
+    let (passed, voided) = (now.passed.saturating_sub(before.passed), now.voided.saturating_sub(before.voided));
+    let elements_matured = job.elements_matured?;
+    (passed + voided > 0).then_some(JobEvent::Audit { passed, voided, elements_matured })
+}
+
 fn has_ended(state: JobState) -> bool {
     matches!(state, JobState::Done | JobState::Cancelled | JobState::Expired | JobState::Quarantined)
 }
@@ -65,6 +83,8 @@ fn has_ended(state: JobState) -> bool {
 fn encode(event: &JobEvent) -> Event {
     let name = match event {
         JobEvent::Progress { .. } => "progress",
+        JobEvent::Unit { .. } => "unit",
+        JobEvent::Audit { .. } => "audit",
         JobEvent::Done { .. } => "done",
     };
     let data = serde_json::to_string(event).expect("a job has string keys only");

@@ -8,6 +8,7 @@ use maud::{Markup, html};
 
 use super::jobs::{badge, progress, title};
 use super::layout::{Sheet, slot};
+use super::range_job::RangeJob;
 use super::{Fragments, error, figures};
 use crate::app::Shared;
 use crate::charts;
@@ -20,8 +21,18 @@ pub(crate) fn fragments(job: &JobView) -> Fragments {
     parts(job).into_iter().map(|(id, part)| (id, part.into_string())).collect()
 }
 
-fn parts(job: &JobView) -> [(&'static str, Markup); 4] {
-    [("job-state", state(job)), ("job-progress", course(job)), ("job-money", money(job)), ("job-result", result(job))]
+fn parts(job: &JobView) -> [(&'static str, Markup); 5] {
+    let (preview, course, result) = match RangeJob::of(job) {
+        Some(range) => (range.preview(), range.course(), range.result()),
+        None => (html! {}, course(job), result(job)),
+    };
+    [
+        ("job-state", state(job)),
+        ("job-preview", preview),
+        ("job-progress", course),
+        ("job-money", money(job)),
+        ("job-result", result),
+    ]
 }
 
 fn state(job: &JobView) -> Markup {
@@ -65,17 +76,23 @@ fn money(job: &JobView) -> Markup {
                 div.fee { dt { "Fee of the pool" } dd { (figures::amount(fee, &job.asset)) } }
                 div.refunded { dt { "Back to the sponsor" } dd { (figures::amount(refunded, &job.asset)) } }
             }
+        } @else if let Some(range) = RangeJob::of(job) {
+            (range.money())
         } @else {
             p { (figures::amount(job.budget, &job.asset)) " are in escrow. " (promise(job)) }
         }
     }
 }
 
-fn promise(job: &JobView) -> Markup {
+/// The budget less the fee, as good as exactly.
+pub(super) fn for_workers(job: &JobView) -> Amount {
     let fee = job.budget.0.saturating_mul(u128::from(job.fee_bps)) / 10_000;
-    let most = Amount(job.budget.0.saturating_sub(fee));
+    Amount(job.budget.0.saturating_sub(fee))
+}
+
+fn promise(job: &JobView) -> Markup {
     html! {
-        "Once it is solved, about " (figures::amount(most, &job.asset)) " go to those who proved work, in proportion to "
+        "Once it is solved, about " (figures::amount(for_workers(job), &job.asset)) " go to those who proved work, in proportion to "
         "it. If it ends unsolved, work that was proven is paid and the rest goes back to the sponsor."
     }
 }
@@ -92,7 +109,8 @@ fn terms(job: &JobView) -> Markup {
     html! {
         dl.rows {
             div { dt { "Number" } dd { (job.id) } }
-            div { dt { "Kind" } dd { (job.kind) ", " (job.algorithm) } }
+            div { dt { "Kind" } dd { (job.kind) @if let Some(algorithm) = job.algorithm { ", " (algorithm) } } }
+            @if let Some(elements) = job.elements { div { dt { "Elements" } dd { (figures::count(elements)) } } }
             div { dt { "Sponsor" } dd { (job.sponsor) } }
             div { dt { "Budget" } dd { (figures::amount(job.budget, &job.asset)) } }
             div { dt { "Divided" } dd { @if job.payout == "prop" { "in proportion to work" } @else { (job.payout) } } }
@@ -113,13 +131,13 @@ pub(super) async fn show<P: Port>(State(app): State<Shared<P>>, id: Result<Id<Jo
 }
 
 fn page<P: Port>(app: &Shared<P>, job: &JobView) -> Response {
-    let [state, course, money, result] = parts(job).map(|(id, part)| slot(id, &part));
+    let [state, preview, course, money, result] = parts(job).map(|(id, part)| slot(id, &part));
     let name = title(job);
     let body = html! {
         p.eyebrow { a href="/jobs" { "Jobs" } " / " (job.id) }
         h1 { (name) }
         (state)
-        section aria-label="Progress" { (course) }
+        section aria-label="Progress" { (preview) (course) }
         div.halves {
             section aria-labelledby="money" { h2 #money { "Money" } (money) }
             section aria-labelledby="terms" { h2 #terms { "Terms" } (terms(job)) }

@@ -6,6 +6,7 @@ use lode_protocol::api::{JobState, JobView, PageQuery};
 use maud::{Markup, html};
 
 use super::layout::{Sheet, further};
+use super::range_job::RangeJob;
 use super::{error, figures};
 use crate::app::Shared;
 use crate::extract::Paging;
@@ -22,15 +23,23 @@ pub(super) fn badge(state: JobState) -> Markup {
     html! { span.badge data-state=(state.name()) { (state.name()) } }
 }
 
-/// How far it is: the work proven of the work that the budget buys.
+/// Millionths that are done: of the elements, or of the work that the budget buys.
+fn done_ppm(job: &JobView) -> u32 {
+    match RangeJob::of(job) {
+        Some(range) => range.done_ppm(),
+        None => figures::ppm(job.work_proven.0, job.work_quoted.0),
+    }
+}
+
+/// How far it is.
 pub(super) fn progress(job: &JobView) -> Markup {
-    let ppm = figures::ppm(job.work_proven.0, job.work_quoted.0);
+    let ppm = done_ppm(job);
     html! { progress max="1000000" value=(ppm) aria-label={ "Progress of " (title(job)) } { (figures::percent(ppm)) } }
 }
 
 /// A job in a list.
 pub(super) fn summary(job: &JobView) -> Markup {
-    let ppm = figures::ppm(job.work_proven.0, job.work_quoted.0);
+    let ppm = done_ppm(job);
     html! {
         div.job {
             h3 { a href={ "/jobs/" (job.id) } { (title(job)) } " " (badge(job.state)) }
@@ -38,7 +47,7 @@ pub(super) fn summary(job: &JobView) -> Markup {
             (progress(job))
             p.note {
                 (figures::percent(ppm)) " of " (figures::work(job.work_quoted)) " · "
-                (figures::count(job.shares)) " shares · " (figures::count(job.accounts)) " accounts"
+                (figures::count(job.shares)) @if job.elements.is_some() { " units · " } @else { " shares · " } (figures::count(job.accounts)) " accounts"
             }
             p.note.end { (job.id) " by " (job.sponsor) }
         }

@@ -10,6 +10,8 @@ mod job;
 mod jobs;
 mod layout;
 mod leaderboard;
+mod preview;
+mod range_job;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +39,7 @@ pub(crate) fn routes<P: Port>() -> Vec<(&'static str, MethodRouter<Shared<P>>)> 
         ("/accounts/{account}", get(account::show)),
         ("/jobs", get(jobs::show)),
         ("/jobs/{id}", get(job::show)),
+        ("/jobs/{id}/preview.png", get(preview::show)),
         ("/leaderboard", get(leaderboard::show)),
         ("/connect", get(connect::show)),
         ("/static/{file}", get(assets::file)),

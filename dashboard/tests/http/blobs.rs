@@ -8,8 +8,8 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::client::{Request, Server, read_until, start, start_with};
-use crate::port::OTHER_KEY;
 use crate::port::blobs::{BYTES_MAX, PIECE_BYTES};
+use crate::port::{MINER_TOKEN, OTHER_KEY};
 
 fn digest_of(bytes: &[u8]) -> String {
     Digest(*blake3::hash(bytes).as_bytes()).to_string()
@@ -253,4 +253,42 @@ async fn downloads_over_the_bound_are_503() {
     for _ in 0..3 {
         assert_eq!(server.sponsor("GET", &path).send().await.status, 200, "the place was not given back");
     }
+}
+
+#[tokio::test]
+async fn a_miner_moves_blobs_by_its_token_over_plain_http() {
+    let server = start().await;
+    let bytes = content(50_000);
+    let miner = |method, path: &str| {
+        let request = server.request(method, path).header("Authorization", &format!("Bearer {MINER_TOKEN}"));
+        request.header("X-Forwarded-Proto", "http")
+    };
+    let put = miner("PUT", &path(&bytes)).body(&bytes[..]).send().await;
+    assert_eq!((put.status, put.json()["bytes"].as_u64()), (201, Some(50_000)));
+    let part = miner("GET", &path(&bytes)).header("Range", "bytes=49990-").send_raw().await;
+    assert_eq!((part.status, &part.bytes[..]), (206, &bytes[49_990..]));
+    assert_eq!(miner("HEAD", &path(&bytes)).send_raw().await.status, 200);
+    // The same way is closed to keys, and the token opens no other.
+    let sponsor = server.sponsor("GET", &path(&bytes)).header("X-Forwarded-Proto", "http").send().await;
+    sponsor.problem(403);
+    server.sponsor("GET", &path(&bytes)).send().await.problem(404);
+    miner("POST", "/api/v1/blobs").body(&bytes).send().await.problem(403);
+    for closed in ["/api/v1/sponsor", "/api/v1/jobs/j7/result", "/api/v1/jobs/j6/events"] {
+        let token = server.request("GET", closed).header("Authorization", &format!("Bearer {MINER_TOKEN}"));
+        token.send().await.problem(401);
+    }
+    let unknown = server.request("PUT", &path(&bytes)).header("Authorization", "Bearer miner-tokem").body(&bytes);
+    unknown.send().await.problem(401);
+}
+
+#[tokio::test]
+async fn miners_downloads_leave_places_to_sponsors() {
+    let server = start_with(|options| options.miner_blob_streams_max = 0).await;
+    let bytes = content(10);
+    let miner =
+        |method| server.request(method, &path(&bytes)).header("Authorization", &format!("Bearer {MINER_TOKEN}"));
+    assert_eq!(miner("PUT").body(&bytes).send().await.status, 201);
+    miner("GET").send().await.problem(503);
+    let path = upload(&server, &bytes).await;
+    assert_eq!(server.sponsor("GET", &path).send_raw().await.bytes, bytes);
 }

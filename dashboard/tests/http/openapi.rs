@@ -112,6 +112,7 @@ async fn answers_are_as_it_says() {
     let server = start().await;
     let document = document(&server).await;
     let public = ["/pool", "/leaderboard", "/ratecard", "/jobs", "/jobs/{id}"].map(|path| format!("/api/v1{path}"));
+    check_answer(&document, "/api/v1/jobs/{id}", "get", &server.get("/api/v1/jobs/j6").await);
     let account = ["", "/earnings", "/payouts"].map(|path| format!("/api/v1/accounts/{{account}}{path}"));
     for path in public.iter().chain(&account) {
         let answer = server.get(&path.replace("{id}", "j1").replace("{account}", "alice")).await;

@@ -3,12 +3,14 @@
 use crate::client::{Answer, Server, start};
 
 /// A page of each kind that is there.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 11] = [
     "/",
     "/jobs",
     "/jobs/j1",
     "/jobs/j3",
     "/jobs/j4",
+    "/jobs/j6",
+    "/jobs/j7",
     "/accounts/alice",
     "/leaderboard",
     "/connect",
@@ -89,6 +91,46 @@ async fn a_job_page_tells_progress_money_and_result() {
     let running = page(&server, "/jobs/j4").await.body;
     assert!(running.contains("13.75 %") && running.contains("in escrow") && running.contains("Not found yet"));
     assert!(page(&server, "/jobs/j5").await.body.contains("is cancelled by its sponsor"));
+}
+
+#[tokio::test]
+async fn a_range_jobs_page_tells_picture_elements_audits_and_pay() {
+    let server = start().await;
+    let running = page(&server, "/jobs/j6").await.body;
+    for text in
+        ["src=\"/jobs/j6/preview.png?v=25\"", "39.21 %", "3,200", "2,400", "1</span> voided", "Not finished yet"]
+    {
+        assert!(running.contains(text), "{text}");
+    }
+    // 2,400 of 8,160 elements of a budget of 5,000,000,000, a hundredth of it the pool's.
+    for amount in ["1,455,882,352", "14,705,882", "3,529,411,766"] {
+        assert!(running.contains(amount), "{amount}");
+    }
+    let done = page(&server, "/jobs/j7").await.body;
+    assert!(done.contains("GET /api/v1/jobs/j7/result") && done.contains("100.00 %"));
+    let list = page(&server, "/jobs").await.body;
+    assert!(list.contains("a sphere at dusk") && list.contains("39.21 %") && list.contains(" units"));
+}
+
+#[tokio::test]
+async fn a_picture_is_everyones_unless_the_pool_hides_it() {
+    let server = start().await;
+    let path = "/jobs/j6/preview.png";
+    let picture = server.request("GET", path).send_raw().await;
+    assert_eq!((picture.status, picture.header("content-type")), (200, "image/png"));
+    assert!(picture.bytes.starts_with(b"\x89PNG\r\n"));
+    let known = server.request("GET", path).header("If-None-Match", picture.header("etag")).send_raw().await;
+    assert_eq!((known.status, known.bytes.len()), (304, 0));
+    server.fake.render(9, 0);
+    let later = server.request("GET", path).send_raw().await;
+    assert!(later.header("etag") != picture.header("etag") && later.bytes != picture.bytes);
+    server.get("/jobs/j4/preview.png").await.problem(404);
+    server.get("/jobs/j99/preview.png").await.problem(404);
+    let wrong = server.request("GET", path).header("Authorization", "Bearer nobodys").send().await;
+    wrong.problem(401);
+    server.fake.hide_pictures();
+    server.get(path).await.problem(404);
+    assert_eq!(server.sponsor("GET", path).send_raw().await.status, 200);
 }
 
 #[tokio::test]

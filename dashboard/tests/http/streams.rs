@@ -26,6 +26,22 @@ async fn a_jobs_events_end_with_done() {
 }
 
 #[tokio::test]
+async fn a_range_job_tells_its_units_and_audits() {
+    let server = start().await;
+    let mut stream = server.sponsor("GET", "/api/v1/jobs/j6/events").open().await;
+    let first = read_until(&mut stream, "event: progress").await;
+    assert!(!first.contains("event: unit") && !first.contains("event: audit"), "nothing was seen before: {first}");
+    server.fake.render(3, 0);
+    let units = read_until(&mut stream, "event: progress").await;
+    let told = r#"{"event":"unit","units":3,"elements_done":3320,"elements":8160}"#;
+    assert!(units.contains(told) && !units.contains("event: audit"), "{units}");
+    server.fake.render(0, 2);
+    let audits = read_until(&mut stream, "event: progress").await;
+    let told = r#"{"event":"audit","passed":2,"voided":0,"elements_matured":2720}"#;
+    assert!(audits.contains(told) && !audits.contains("event: unit"), "{audits}");
+}
+
+#[tokio::test]
 async fn a_job_that_ended_is_told_at_once() {
     let server = start().await;
     let answer = timeout(AT_ONCE, server.sponsor("GET", "/api/v1/jobs/j1/events").send()).await;
@@ -71,6 +87,7 @@ async fn live_pages_send_parts_that_the_page_has() {
             ["account-balances", "account-rate", "account-rigs", "account-earnings"],
         ),
         ("/live/jobs/j4", "/jobs/j4", ["job-state", "job-progress", "job-money", "job-result"]),
+        ("/live/jobs/j6", "/jobs/j6", ["job-state", "job-preview", "job-progress", "job-money"]),
     ] {
         let mut stream = server.request("GET", live).open().await;
         let text = read_until(&mut stream, "}\n\n").await;
@@ -101,4 +118,17 @@ async fn live_streams_are_bounded_and_known() {
     let mut first = server.request("GET", "/live/pool").open().await;
     read_until(&mut first, "}\n\n").await;
     server.get("/live/jobs/j4").await.problem(503);
+}
+
+#[tokio::test]
+async fn a_page_is_told_of_a_new_picture() {
+    let server = start().await;
+    let mut stream = server.request("GET", "/live/jobs/j6").open().await;
+    let first = read_until(&mut stream, "}\n\n").await;
+    assert!(first.contains("/jobs/j6/preview.png?v=25"), "{first}");
+    server.fake.render(1, 0);
+    let small = read_until(&mut stream, "3,240").await;
+    assert!(!small.contains("preview.png"), "as good as the same: {small}");
+    server.fake.render(4, 0);
+    read_until(&mut stream, "/jobs/j6/preview.png?v=26").await;
 }

@@ -1,18 +1,22 @@
 //! An open card, and what becomes of it when it fails.
 
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cudarc::driver::CudaContext;
 use cudarc::driver::sys::CUctx_flags;
+use lode_kinds::Kind;
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
+use lode_kinds::range::Task;
 
 use super::fault::{Doing as _, Fault};
 use super::kernel::{Loaded, Search};
-use super::shape::Shape;
+use super::render::Renderer;
+use super::shape::{Shape, Variant};
 use super::slot::{Constants, Slot};
-use super::{Found, driver};
+use super::{Found, driver, image};
 use crate::backend::{Device, DeviceError, DeviceInfo, OpenOptions};
 use crate::cache::Key;
 use crate::job::Job;
@@ -31,6 +35,8 @@ pub struct Cuda {
     found: Found,
     options: OpenOptions,
     session: Option<Session>,
+    /// What was loaded last. A new context, or one that searched in between, loads it again.
+    task: Option<Arc<Task>>,
     renewals_in_a_row: u32,
     errors: u64,
 }
@@ -39,7 +45,7 @@ impl Cuda {
     pub(super) fn open(found: Found, options: OpenOptions) -> Result<Self, Fault> {
         let session = Session::new(&found)?;
         driver::leave_context()?;
-        Ok(Self { found, options, session: Some(session), renewals_in_a_row: 0, errors: 0 })
+        Ok(Self { found, options, session: Some(session), task: None, renewals_in_a_row: 0, errors: 0 })
     }
 
     /// The context, a new one if the last one was given up.
@@ -67,6 +73,16 @@ impl Cuda {
         self.session()?.search(scan.algorithm(), &job, nonces, &mut candidates)?;
         self.errors += recheck(scan, nonces, &candidates, |hash| job.passes(hash), hits);
         Ok(())
+    }
+
+    fn renderer(&mut self, task: &Arc<Task>) -> Result<(), Fault> {
+        let (found, options) = (self.found.clone(), self.options.clone());
+        self.session()?.load_task(task, &found, &options)
+    }
+
+    fn run_once(&mut self, task: &Arc<Task>, elements: Range<u64>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.renderer(task)?;
+        self.session()?.render(elements, out)
     }
 
     /// Does it, and once more in a new context where the card failed at it and may yet work.
@@ -118,6 +134,37 @@ impl Device for Cuda {
         self.renewing(|card| card.scan_once(scan, nonces, hits)).map_err(|fault| self.error(&fault))
     }
 
+    fn can(&self, kind: Kind) -> Result<(), String> {
+        match kind {
+            Kind::Hash | Kind::Render => image::can(&self.found),
+        }
+    }
+
+    fn load(&mut self, task: &Arc<Task>) -> Result<(), DeviceError> {
+        self.can(task.kind()).map_err(|reason| DeviceError { device: self.found.info.id(), reason })?;
+        self.task = None;
+        self.renewing(|card| card.renderer(task)).map_err(|fault| self.error(&fault))?;
+        self.task = Some(Arc::clone(task));
+        Ok(())
+    }
+
+    fn run(&mut self, elements: Range<u64>, out: &mut Vec<u8>) -> Result<(), DeviceError> {
+        let Some(task) = self.task.clone() else {
+            return Err(DeviceError { device: self.found.info.id(), reason: "no task is loaded".to_owned() });
+        };
+        let (first, last) = (elements.start, elements.end);
+        assert!(first <= last && last <= task.elements(), "elements {first} to {last} of {}", task.elements());
+        let before = out.len();
+        self.renewing(|card| {
+            let done = card.run_once(&task, first..last, out);
+            if done.is_err() {
+                out.truncate(before);
+            }
+            done
+        })
+        .map_err(|fault| self.error(&fault))
+    }
+
     fn hardware_errors(&self) -> u64 {
         self.errors
     }
@@ -128,6 +175,7 @@ struct Session {
     context: Arc<CudaContext>,
     slots: [Slot; SLOTS],
     kernels: Vec<Loaded>,
+    renderer: Option<Renderer>,
 }
 
 impl Session {
@@ -138,11 +186,14 @@ impl Session {
         let flags = CUctx_flags::CU_CTX_SCHED_BLOCKING_SYNC as u32;
         let context = CudaContext::new_non_primary(ordinal, flags).doing("making a context")?;
         let slots = [Slot::new(&context)?, Slot::new(&context)?];
-        Ok(Self { context, slots, kernels: Vec::new() })
+        Ok(Self { context, slots, kernels: Vec::new(), renderer: None })
     }
 
-    /// Loads and shapes an algorithm's kernel, unless it is.
+    /// Loads and shapes an algorithm's kernel, unless it is. One that wants all the memory there is gets a scene's too.
     fn load(&mut self, algorithm: Algorithm, found: &Found, options: &OpenOptions) -> Result<(), Fault> {
+        if Variant::is_hungry(algorithm) {
+            self.release_renderer()?;
+        }
         if self.kernels.iter().any(|kernel| kernel.algorithm == algorithm) {
             return Ok(());
         }
@@ -167,7 +218,38 @@ impl Session {
         Ok(())
     }
 
-    /// The card's memory that scratch may take: what is free but a tenth, which the driver and others want, and no more than
+    /// Makes ready to render a task, unless it is. What another task or searches hold of the card's memory is freed before.
+    fn load_task(&mut self, task: &Arc<Task>, found: &Found, options: &OpenOptions) -> Result<(), Fault> {
+        if self.renderer.as_ref().is_some_and(|renderer| renderer.is_of(task)) {
+            return Ok(());
+        }
+        self.slots.iter_mut().for_each(Slot::release_scratch);
+        self.release_renderer()?;
+        let memory_bytes = self.memory_bytes(options)?;
+        let queues = self.slots.each_ref().map(Slot::queue);
+        self.renderer = Some(Renderer::new(&self.context, queues, found, options, task, memory_bytes)?);
+        Ok(())
+    }
+
+    /// Gives back what a task's scene and results take, and waits until the card has it again.
+    fn release_renderer(&mut self) -> Result<(), Fault> {
+        if self.renderer.take().is_none() {
+            return Ok(());
+        }
+        for queue in self.slots.each_ref().map(Slot::queue) {
+            queue.mark()?;
+            queue.wait("freeing memory")?;
+            queue.stream().synchronize().doing("freeing memory")?; // at which freed memory is the card's again
+        }
+        Ok(())
+    }
+
+    fn render(&mut self, elements: Range<u64>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let renderer = self.renderer.as_mut().expect("a task is loaded before its elements are rendered");
+        renderer.run(self.slots.each_ref().map(Slot::queue), elements, out)
+    }
+
+    /// The card's memory that scratch or a scene may take: what is free but a tenth, which the driver and others want, and no more than
     /// the user allows.
     fn memory_bytes(&self, options: &OpenOptions) -> Result<u64, Fault> {
         let (free, _) = self.context.mem_get_info().doing("asking for free memory")?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, CudaFunction};
 use cudarc::nvrtc::Ptx as Code;
-use lode_kinds::hash::Algorithm;
 
 use super::fault::{Doing as _, Fault};
 use super::{Chip, Found, nvrtc};
@@ -15,7 +14,23 @@ use crate::source::{Ptx, Source, nvrtc_options};
 /// The oldest chip that the PTX runs on.
 const PTX_CHIP: Chip = Chip { major: 7, minor: 5 };
 
-/// Loads the algorithm's kernel, compiled with these macros.
+/// Whether there is any way to have kernels for this chip.
+///
+/// # Errors
+/// Why not.
+pub(super) fn can(found: &Found) -> Result<(), String> {
+    let Chip { major, minor } = found.chip;
+    let Chip { major: least_major, minor: least_minor } = PTX_CHIP;
+    if found.chip >= PTX_CHIP || nvrtc::version().is_some() {
+        return Ok(());
+    }
+    Err(format!(
+        "a card of compute capability {major}.{minor} needs NVRTC to compile its kernels; without it cards from \
+         {least_major}.{least_minor} on work"
+    ))
+}
+
+/// Loads the kernel of a source, compiled with these macros.
 ///
 /// # Errors
 /// When there is none for this chip, or the driver refuses it.
@@ -23,12 +38,11 @@ pub(super) fn load(
     context: &Arc<CudaContext>,
     found: &Found,
     options: &OpenOptions,
-    algorithm: Algorithm,
+    source: &Source,
     defines: &[String],
 ) -> Result<CudaFunction, Fault> {
     let id = found.info.id();
-    let source = (options.sources)(algorithm);
-    let why_not = match machine_code(found, &source, defines, &options.cache) {
+    let why_not = match machine_code(found, source, defines, &options.cache) {
         Ok(code) => match function(context, Code::from_binary(code), source.entry) {
             Ok(function) => {
                 tracing::debug!("{id}: {} {defines:?}: compiled for its chip", source.entry);
@@ -38,7 +52,7 @@ pub(super) fn load(
         },
         Err(why_not) => why_not,
     };
-    let Some(ptx) = Ptx::of(&source, defines) else {
+    let Some(ptx) = Ptx::of(source, defines) else {
         return Err(Fault::Kernel(format!("there is no PTX of {} with {defines:?}, and {why_not}", source.entry)));
     };
     if found.chip < PTX_CHIP {

@@ -34,7 +34,7 @@ impl Loaded {
         let Some(shape) = shape.possible(algorithm).and_then(|shape| shape.within(memory_bytes)) else {
             return Ok(None);
         };
-        let function = image::load(context, found, options, algorithm, &shape.defines())?;
+        let function = image::load(context, found, options, &(options.sources)(algorithm), &shape.defines())?;
         Ok(shape.suits(&function).then_some(Self { algorithm, function, shape }))
     }
 
@@ -49,7 +49,8 @@ impl Loaded {
         let mut candidates = Vec::new();
         let mut lacking = None;
         for variant in Variant::all(algorithm) {
-            let function = image::load(context, found, options, algorithm, &variant.defines())?;
+            let source = (options.sources)(algorithm);
+            let function = image::load(context, found, options, &source, &variant.defines())?;
             match Shape::candidates(&function, variant, memory_bytes) {
                 Ok(shapes) => {
                     let loaded = |shape| Self { algorithm, function: function.clone(), shape };

@@ -1,8 +1,9 @@
 //! The CUDA backend: NVIDIA's cards, through their driver alone.
 //!
 //! Nothing is linked: the driver is looked for when the program runs, and every function of it that is used is known to be
-//! there before the first is called (`driver`). A card has a context of its own with two streams (`slot`); its kernels
-//! (`kernel`) come as PTX that the driver compiles, or from NVRTC for the exact chip where that is installed (`image`).
+//! there before the first is called (`driver`). A card has a context of its own with two streams (`queue`). Searches
+//! (`kernel`, `slot`) and pictures (`render`) take turns on them. Kernels come as PTX that the driver compiles, or from NVRTC
+//! for the exact chip where that is installed (`image`).
 //! A card that fails gets a new context and repeats what it was at; one that fails again is given up (`device`).
 #![allow(unsafe_code)] // calls into the driver
 
@@ -12,6 +13,8 @@ mod fault;
 mod image;
 mod kernel;
 mod nvrtc;
+mod queue;
+mod render;
 mod shape;
 mod slot;
 

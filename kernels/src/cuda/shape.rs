@@ -37,6 +37,11 @@ impl Variant {
         }
     }
 
+    /// Whether searches with the algorithm take as much of the card's memory as they can get.
+    pub(super) fn is_hungry(algorithm: Algorithm) -> bool {
+        Self::all(algorithm).iter().any(|variant| matches!(variant, Self::Gap(_)))
+    }
+
     /// The macros that it is compiled with.
     pub(super) fn defines(self) -> Vec<String> {
         match self {

@@ -1,27 +1,15 @@
 //! A stream with the buffers of one launch: what it finds, on the card and in host memory that the card writes to itself.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use cudarc::driver::sys::{CUevent_flags, CUresult};
-use cudarc::driver::{
-    CudaContext, CudaEvent, CudaSlice, CudaStream, DeviceRepr, DriverError, LaunchConfig, PinnedHostSlice,
-    PushKernelArg as _,
-};
-
+use cudarc::driver::{CudaContext, CudaSlice, DeviceRepr, LaunchConfig, PinnedHostSlice, PushKernelArg as _};
 use lode_kinds::hash::Nonces;
 
 use super::fault::{Doing as _, Fault};
 use super::kernel::Loaded;
+use super::queue::Queue;
 use crate::job::Job;
 use crate::search::FOUND_WORDS;
-
-/// How long a launch may take. It is given about a tenth of a second of work.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(60);
-/// What a wait sleeps at least and at most before it asks again.
-const NAP_MIN: Duration = Duration::from_micros(20);
-const NAP_MAX: Duration = Duration::from_millis(1);
 
 /// The longest struct by which a kernel takes its search's constants.
 const JOB_WORDS_MAX: usize = 64;
@@ -45,12 +33,11 @@ impl Constants {
 
 /// A stream with its buffers.
 pub(super) struct Slot {
-    stream: Arc<CudaStream>,
+    queue: Queue,
     found: CudaSlice<u32>,
     /// As much as the longest launch so far needed.
     scratch: Option<CudaSlice<u32>>,
     arrived: PinnedHostSlice<u32>,
-    arrival: CudaEvent,
 }
 
 impl Slot {
@@ -59,9 +46,9 @@ impl Slot {
     /// # Errors
     /// When the driver refuses, or memory lacks.
     pub(super) fn new(context: &Arc<CudaContext>) -> Result<Self, Fault> {
-        let stream = context.new_stream().doing("making a stream")?;
-        let mut found = allocate(&stream, FOUND_WORDS as u64, "what a launch finds")?;
-        stream.memset_zeros(&mut found).doing("clearing memory")?; // all of it is copied to the host
+        let queue = Queue::new(context)?;
+        let mut found = queue.allocate(FOUND_WORDS as u64, "what a launch finds")?;
+        queue.stream().memset_zeros(&mut found).doing("clearing memory")?; // all of it is copied to the host
         // Plain pinned memory: write-combined memory would be slow to read.
         // SAFETY: nothing reads the words before they are set below.
         let mut arrived =
@@ -69,9 +56,12 @@ impl Slot {
         let words = arrived.as_mut_ptr().doing("pinning host memory")?;
         // SAFETY: the memory has as many words and is ours alone.
         unsafe { words.write_bytes(0, FOUND_WORDS) };
-        let flags = CUevent_flags::CU_EVENT_BLOCKING_SYNC;
-        let arrival = context.new_event(Some(flags)).doing("making an event")?;
-        Ok(Self { stream, found, scratch: None, arrived, arrival })
+        Ok(Self { queue, found, scratch: None, arrived })
+    }
+
+    /// The stream, for other work than a search.
+    pub(super) const fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Queues a launch, the clearing before it and the copying after it, and waits for none of them.
@@ -85,9 +75,10 @@ impl Slot {
         if let Some((words, words_max)) = kernel.shape.scratch_words(blocks) {
             self.need_scratch(words, words_max)?;
         }
-        self.stream.memset_zeros(&mut self.found.slice_mut(..1)).doing("clearing the count")?;
+        let stream = self.queue.stream();
+        stream.memset_zeros(&mut self.found.slice_mut(..1)).doing("clearing the count")?;
         let config = LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (block, 1, 1), shared_mem_bytes: 0 };
-        let mut launch = self.stream.launch_builder(&kernel.function);
+        let mut launch = stream.launch_builder(&kernel.function);
         launch.arg(constants).arg(&first).arg(&last_offset).arg(&mut self.found);
         if let (Some(scratch), Some(_)) = (&mut self.scratch, kernel.shape.scratch_words(blocks)) {
             launch.arg(scratch);
@@ -95,8 +86,8 @@ impl Slot {
         // SAFETY: the arguments are those of the kernel's signature; it writes `found` only within FOUND_MAX, and `scratch`
         // only within what its threads need, which is there.
         unsafe { launch.launch(config) }.doing("launching the kernel")?;
-        self.stream.memcpy_dtoh(&self.found, &mut self.arrived).doing("copying what was found")?;
-        self.arrival.record(&self.stream).doing("recording an event")
+        stream.memcpy_dtoh(&self.found, &mut self.arrived).doing("copying what was found")?;
+        self.queue.mark()
     }
 
     /// Sees to it that there are so many words of scratch memory. They grow with what is asked for, to at most `words_max`:
@@ -107,7 +98,7 @@ impl Slot {
         }
         self.scratch = None;
         let words = words.next_power_of_two().min(words_max).max(words);
-        self.scratch = Some(allocate(&self.stream, words, "scratch")?);
+        self.scratch = Some(self.queue.allocate(words, "scratch")?);
         Ok(())
     }
 
@@ -116,20 +107,12 @@ impl Slot {
         self.scratch = None;
     }
 
-    /// Waits for all that was queued, asleep and not for ever.
+    /// Waits for all that was queued.
     ///
     /// # Errors
     /// When the card fails at it, or does not answer.
     pub(super) fn wait(&self) -> Result<(), Fault> {
-        let begin = Instant::now();
-        while !self.arrival.try_is_complete().doing("searching")? {
-            let waited = begin.elapsed();
-            if waited > ANSWER_MAX {
-                return Err(Fault::Silent(ANSWER_MAX));
-            }
-            thread::sleep((waited / 32).clamp(NAP_MIN, NAP_MAX));
-        }
-        Ok(())
+        self.queue.wait("searching")
     }
 
     /// The words that the last launch reported, once it has ended.
@@ -139,22 +122,6 @@ impl Slot {
     pub(super) fn words(&self) -> Result<&[u32; FOUND_WORDS], Fault> {
         let words = self.arrived.as_slice().doing("reading what was found")?;
         Ok(words.try_into().expect("as many as were pinned"))
-    }
-}
-
-/// Words of the card's memory, with anything in them.
-///
-/// # Errors
-/// When they lack, which says how many are free.
-fn allocate(stream: &Arc<CudaStream>, words: u64, what: &'static str) -> Result<CudaSlice<u32>, Fault> {
-    let length = usize::try_from(words).expect("memory is addressable");
-    // SAFETY: kernels write what they read, and of what a launch finds only what it wrote is looked at.
-    match unsafe { stream.alloc(length) } {
-        Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
-            let free_bytes = stream.context().mem_get_info().ok().map(|(free, _)| free as u64);
-            Err(Fault::Memory { what, needed_bytes: 4 * words, free_bytes })
-        }
-        made => made.doing("allocating memory"),
     }
 }
 

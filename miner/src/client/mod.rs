@@ -2,12 +2,14 @@
 //! and submits what they find.
 
 mod talk;
+mod units;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lode_kinds::Kind;
 use lode_protocol::Algorithm;
 use lode_protocol::method::Reconnect;
 use tokio::sync::{mpsc, watch};
@@ -20,9 +22,11 @@ use crate::dial::Dial;
 use crate::fleet::Fleet;
 use crate::link::{Link, LinkError, now};
 use crate::pools::{PAUSE_MIN, Pools};
+use crate::ranges::{Ranges, Word};
 use crate::session::{Login, Session};
 use crate::share_log::ShareLog;
 use crate::status::{Phase, Status};
+use crate::unit::Unit;
 use crate::url::PoolUrl;
 use crate::work::Share;
 
@@ -47,6 +51,20 @@ enum After {
     Lost(LinkError),
     Redirected(Reconnect),
     Switched(Box<Link>),
+    /// What the rig can do is not what it told this pool.
+    Changed,
+}
+
+/// What a device's word comes to.
+enum Heard {
+    /// Nothing more to do.
+    Nothing,
+    /// A share to submit.
+    Share(Share),
+    /// A unit to deliver, and the device that computed it.
+    Computed(usize, Arc<Unit>, Vec<u8>),
+    /// Something to say to the pool.
+    Words(Vec<Word>),
 }
 
 impl From<LinkError> for After {
@@ -65,12 +83,16 @@ pub struct Client {
     pub login: Login,
     /// What the pools' shares are hashed with.
     pub algorithm: Algorithm,
+    /// Whether their search jobs are wanted.
+    pub searches: bool,
     /// How pools are reached.
     pub dial: Arc<dyn Dial>,
     /// The devices.
     pub fleet: Fleet,
     /// What they find.
     pub found: mpsc::Receiver<Found>,
+    /// The units of range work.
+    pub ranges: Ranges,
     /// Where the present is told.
     pub status: watch::Sender<Status>,
     /// Cancelled when the run shall end.
@@ -111,6 +133,7 @@ impl Client {
             let (url, since) = (link.url.clone(), link.since);
             let after = self.mine(link).await?;
             self.fleet.board.clear();
+            self.ranges.clear();
             let lasted = now().saturating_duration_since(since) >= LASTED;
             let wait = match after {
                 After::Switched(link) => {
@@ -122,6 +145,10 @@ impl Client {
                 After::Lost(error) => {
                     warn!("lost {url}: {error}");
                     if lasted { self.pools.lost(rand::random()) } else { self.pools.failed(rand::random()) }
+                }
+                After::Changed => {
+                    info!("connecting anew to tell what this rig can do");
+                    continue;
                 }
                 After::Redirected(reconnect) => self.redirect(&url, &reconnect, lasted),
             };
@@ -171,7 +198,8 @@ impl Client {
 
     fn open(&mut self, url: PoolUrl, resume_by: Option<String>) -> Opening {
         self.sessions += 1;
-        let session = Session::new(self.sessions, self.login.clone(), self.algorithm, resume_by);
+        let session =
+            Session::new(self.sessions, self.login.clone(), self.algorithm, resume_by).offering(self.ranges.offer());
         let dial = Arc::clone(&self.dial);
         Box::pin(async move { Link::open(dial.as_ref(), url, session).await })
     }
@@ -191,28 +219,52 @@ impl Client {
             tokio::select! {
                 output = &mut future => return Ok(output),
                 () = self.shutdown.cancelled() => return Err(End::Stopped),
-                found = self.found.recv() => if let Some(share) = self.hear(found)? {
-                    self.fleet.members[share.device].gauge.stale.add(1);
-                },
+                found = self.found.recv() => {
+                    // Units are of a session that is over, and nobody is there to say anything to.
+                    if let Heard::Share(share) = self.hear(found)? {
+                        self.fleet.members[share.device].gauge.stale.add(1);
+                    }
+                    self.has_devices()?;
+                }
             }
         }
     }
 
-    /// Takes a device's word; answers with the share if it is one.
-    fn hear(&mut self, found: Option<Found>) -> Result<Option<Share>, End> {
-        match found {
-            None => Err(End::NoDevices),
-            Some(Found::Share(share)) => Ok(Some(share)),
+    /// Takes a device's word.
+    fn hear(&mut self, found: Option<Found>) -> Result<Heard, End> {
+        Ok(match found {
+            None => return Err(End::NoDevices),
+            Some(Found::Share(share)) => Heard::Share(share),
+            Some(Found::Computed { device, unit, bytes }) => Heard::Computed(device, unit, bytes),
             Some(Found::Ready(device)) => {
                 info!("{}: self-test passed", self.name(device));
-                Ok(None)
+                Heard::Nothing
+            }
+            Some(Found::Cannot { device, kind, reason }) => {
+                warn!("{} gets no {kind} work: {reason}", self.name(device));
+                Heard::Words(self.lose(device, Some(kind), &reason))
+            }
+            Some(Found::Wrong { device, what, orphan }) => {
+                let text = format!("{} computed it wrongly: {what}", self.name(device));
+                warn!("{text}; check this device's clock and cooling");
+                Heard::Words(orphan.and_then(|unit| self.ranges.orphaned(&unit, text)).into_iter().collect())
             }
             Some(Found::Failed { device, reason }) => {
                 warn!("{} gets no more work: {reason}", self.name(device));
                 self.failed += 1;
-                if self.failed == self.fleet.members.len() { Err(End::NoDevices) } else { Ok(None) }
+                Heard::Words(self.lose(device, None, &reason))
             }
-        }
+        })
+    }
+
+    fn has_devices(&self) -> Result<(), End> {
+        if self.failed == self.fleet.members.len() { Err(End::NoDevices) } else { Ok(()) }
+    }
+
+    /// A device does no more of a kind, or nothing more.
+    fn lose(&mut self, device: usize, kind: Option<Kind>, reason: &str) -> Vec<Word> {
+        let text = format!("{}: {reason}", self.name(device));
+        self.ranges.lost(device, kind, &text)
     }
 
     fn name(&self, device: usize) -> String {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
-use super::{After, Client, End, Opening, PROBE_EVERY, STOP_GRACE};
+use super::{After, Client, End, Heard, Opening, PROBE_EVERY, STOP_GRACE};
 use crate::device_worker::Found;
 use crate::link::{Link, LinkError, now};
+use crate::ranges::Moved;
 use crate::session::{Answer, Event, Submission, Verdict};
 use crate::status::Phase;
 use crate::units;
@@ -22,6 +23,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 enum Wake {
     Events(Result<Vec<Event>, LinkError>),
     Found(Option<Found>),
+    Moved(Moved),
     Probed(Result<Box<Link>, LinkError>),
     Check,
     Stop,
@@ -37,8 +39,10 @@ impl Client {
             Err(after) => Ok(after),
         };
         for event in link.session.abandon(now()) {
-            if let Event::Answer(answer) = event {
-                self.count(&answer);
+            match event {
+                Event::Answer(answer) => self.count(&answer),
+                Event::UnitAnswer(answer) => self.count_unit(&answer),
+                _ => {}
             }
         }
         after
@@ -59,6 +63,7 @@ impl Client {
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut probe: Option<Opening> = None;
         let mut probed = now();
+        let offered = self.ranges.kinds();
         loop {
             let probing = async {
                 match probe.as_mut() {
@@ -70,6 +75,7 @@ impl Client {
             let wake = tokio::select! {
                 events = link.next() => Wake::Events(events),
                 found = self.found.recv(), if has_room => Wake::Found(found),
+                moved = self.ranges.moved() => Wake::Moved(moved),
                 opened = probing => Wake::Probed(opened.map(Box::new)),
                 _ = check.tick() => Wake::Check,
                 () = self.shutdown.cancelled() => Wake::Stop,
@@ -77,10 +83,19 @@ impl Client {
             let done = match wake {
                 Wake::Events(Ok(events)) => self.take(link, events).await,
                 Wake::Events(Err(error)) => Err(error.into()),
-                Wake::Found(found) => match self.hear(found)? {
-                    Some(share) => self.submit(link, &share).await,
-                    None => Ok(()),
-                },
+                Wake::Found(found) => {
+                    let heard = self.hear(found)?;
+                    let heeded = self.heed(link, heard).await;
+                    self.has_devices()?;
+                    match heeded {
+                        Ok(()) if self.ranges.kinds() != offered => Err(After::Changed),
+                        heeded => heeded,
+                    }
+                }
+                Wake::Moved(moved) => {
+                    let word = self.ranges.take(moved);
+                    self.say(link, word).await
+                }
                 Wake::Probed(Ok(primary)) => Err(After::Switched(primary)),
                 Wake::Probed(Err(error)) => {
                     debug!("the first pool does not work yet: {error}");
@@ -128,6 +143,14 @@ impl Client {
                 Event::Send(line) => link.send(&line).await?,
                 Event::Job(job) => self.begin(job),
                 Event::Answer(answer) => self.count(&answer),
+                Event::Granted(grant) => self.granted(link, grant),
+                Event::NoRanges(error) => info!("no range work from {}: {error}", link.url),
+                Event::Assign(assign) => {
+                    let word = self.assigned(*assign);
+                    self.say(link, word).await?;
+                }
+                Event::Revoke(revoke) => self.revoked(&revoke),
+                Event::UnitAnswer(answer) => self.count_unit(&answer),
                 Event::Message(text) => {
                     info!("the pool says: {text}");
                     self.tell(|status| status.message = Some(text));
@@ -143,6 +166,9 @@ impl Client {
     }
 
     fn begin(&mut self, job: Arc<Job>) {
+        if !self.searches {
+            return;
+        }
         let known = self.status.borrow().difficulty;
         if known != Some((job.difficulty, job.algorithm)) {
             info!("difficulty {}", units::difficulty(job.difficulty, job.algorithm));
@@ -152,6 +178,19 @@ impl Client {
         let (id, at) = (crate::session::printable(&job.id), now());
         self.fleet.board.publish(job, rand::random());
         self.tell(|status| (status.job, status.difficulty) = (Some((id, at)), Some((difficulty, algorithm))));
+    }
+
+    /// Goes on after a device's word.
+    async fn heed(&mut self, link: &mut Link, heard: Heard) -> Result<(), After> {
+        match heard {
+            Heard::Nothing => Ok(()),
+            Heard::Share(share) => self.submit(link, &share).await,
+            Heard::Computed(device, unit, bytes) => {
+                self.ranges.computed(device, unit, bytes);
+                Ok(())
+            }
+            Heard::Words(words) => self.say(link, words).await,
+        }
     }
 
     async fn submit(&mut self, link: &mut Link, share: &Share) -> Result<(), After> {
@@ -189,23 +228,36 @@ impl Client {
     async fn finish(&mut self, link: &mut Link) {
         self.tell(|status| status.enter(Phase::Stopping, now()));
         self.fleet.stop();
-        if timeout(STOP_GRACE, self.last_answers(link)).await.is_err() {
-            warn!("stopped with {} shares unanswered", link.session.open_submits());
+        let words = self.ranges.stopping();
+        if self.say(link, words).await.is_err() {
+            return;
+        }
+        if timeout(STOP_GRACE, self.last_answers(link)).await.is_ok() {
+            return;
+        }
+        let (shares, units) = (link.session.open_submits(), self.ranges.open());
+        let words = self.ranges.stopped();
+        if self.say(link, words).await.is_ok() {
+            warn!("stopped with {shares} shares and {units} units unanswered");
         }
     }
 
     async fn last_answers(&mut self, link: &mut Link) {
         let mut working = true;
-        while working || link.session.open_submits() > 0 {
+        while working || link.session.open_submits() > 0 || self.ranges.open() > 0 {
             let has_room = link.session.has_room();
             let done = tokio::select! {
                 events = link.next() => match events {
                     Ok(events) => self.take(link, events).await,
                     Err(error) => Err(error.into()),
                 },
+                moved = self.ranges.moved() => {
+                    let word = self.ranges.take(moved);
+                    self.say(link, word).await
+                }
                 found = self.found.recv(), if working && has_room => match found {
                     Some(Found::Share(share)) => self.submit(link, &share).await,
-                    Some(Found::Ready(_) | Found::Failed { .. }) => Ok(()),
+                    Some(_) => Ok(()),
                     None => {
                         working = false;
                         Ok(())

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lode_protocol::Difficulty;
-use lode_protocol::method::Reconnect;
+use lode_protocol::ids::UnitId;
+use lode_protocol::method::configure::HttpAt;
+use lode_protocol::method::{Assign, Reconnect, Revoke};
 use serde_json::Value;
 
 use crate::work::Job;
@@ -26,6 +28,16 @@ pub enum Event {
     Job(Arc<Job>),
     /// A share's answer.
     Answer(Answer),
+    /// The pool has range work for us, and takes blobs by this.
+    Granted(Grant),
+    /// The pool has no range work for us, for this reason; the rest of the session is not touched by it.
+    NoRanges(PoolError),
+    /// A unit of range work.
+    Assign(Box<Assign>),
+    /// A unit is taken back.
+    Revoke(Revoke),
+    /// A unit's answer.
+    UnitAnswer(UnitAnswer),
     /// Something for the rig's owner to read.
     Message(String),
     /// The pool asks to connect again.
@@ -34,6 +46,33 @@ pub enum Event {
     Malformed(String),
     /// Too many such lines: the connection is of no use.
     Broken,
+}
+
+/// What range work's blobs are moved by.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Where they are.
+    pub http: HttpAt,
+    /// What opens the door.
+    pub token: String,
+}
+
+/// Without the token, which is nobody's business.
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant").field("http", &self.http).finish_non_exhaustive()
+    }
+}
+
+/// What became of a submitted unit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitAnswer {
+    /// Which unit.
+    pub unit: UnitId,
+    /// From submit to answer.
+    pub latency: Duration,
+    /// How the pool decided.
+    pub verdict: Verdict,
 }
 
 /// What became of a submitted share.

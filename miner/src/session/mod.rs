@@ -5,6 +5,7 @@
 
 mod event;
 mod pending;
+mod ranges;
 #[cfg(test)]
 mod tests;
 
@@ -19,9 +20,11 @@ use lode_protocol::rpc::{self, Id, Message, Request, Response};
 use lode_protocol::{Algorithm, Difficulty, Rejection};
 use serde_json::{Value, json};
 
-pub use event::{Answer, Event, PoolError, Verdict, printable};
+pub use event::{Answer, Event, Grant, PoolError, UnitAnswer, Verdict, printable};
 pub use pending::{ANSWER_TIMEOUT, SUBMITS_MAX};
 use pending::{Ask, Pending};
+pub use ranges::Offer;
+use ranges::Ranges;
 
 use crate::work::{Job, Serial, Share};
 
@@ -76,6 +79,8 @@ pub struct Session {
     /// Jobs before this one are over.
     oldest_live: u64,
     malformed: u32,
+    /// What is offered to do besides hashing.
+    ranges: Option<Ranges>,
 }
 
 impl Session {
@@ -98,7 +103,15 @@ impl Session {
             notifies: 0,
             oldest_live: 0,
             malformed: 0,
+            ranges: None,
         }
+    }
+
+    /// The same, with an offer to do range work.
+    #[must_use]
+    pub fn offering(mut self, offer: Option<Offer>) -> Session {
+        self.ranges = offer.map(Ranges::new);
+        self
     }
 
     /// The lines that open the session.
@@ -106,7 +119,7 @@ impl Session {
         let subscribe = Subscribe { agent: AGENT.to_owned(), session: self.resume_by.take() };
         let authorize = json!([self.login.user, self.login.password]);
         [
-            self.ask(Ask::Configure, Configure::METHOD, &configure_params(self.algorithm), now),
+            self.ask(Ask::Configure, Configure::METHOD, &self.configure_params(), now),
             self.ask(Ask::Subscribe, Subscribe::METHOD, &subscribe.to_params(), now),
             self.ask(Ask::Authorize, Authorize::METHOD, &authorize, now),
         ]
@@ -157,13 +170,13 @@ impl Session {
     /// Gives up what was asked too long ago.
     pub fn expire(&mut self, now: Instant) -> Vec<Event> {
         let expired = std::iter::from_fn(|| self.pending.take_expired(now));
-        expired.filter_map(|(ask, sent)| answer(&ask, sent, now, Verdict::Unanswered)).collect()
+        expired.filter_map(|(ask, sent)| answer(ask, sent, now, Verdict::Unanswered)).collect()
     }
 
     /// Gives up all that is open: the connection is over.
     pub fn abandon(&mut self, now: Instant) -> Vec<Event> {
         let all = std::iter::from_fn(|| self.pending.take_any());
-        all.filter_map(|(ask, sent)| answer(&ask, sent, now, Verdict::Unanswered)).collect()
+        all.filter_map(|(ask, sent)| answer(ask, sent, now, Verdict::Unanswered)).collect()
     }
 
     /// Takes one line of the pool.
@@ -204,11 +217,12 @@ impl Session {
             ServerCall::Notify(notify) if self.subscribed => return vec![self.job(*notify)],
             ServerCall::Notify(notify) => self.early = Some(notify),
             ServerCall::Reconnect(reconnect) => return vec![Event::Reconnect(reconnect)],
+            ServerCall::Assign(assign) => return self.assigned(assign),
+            ServerCall::Revoke(revoke) => return vec![Event::Revoke(revoke)],
             ServerCall::ShowMessage(message) => return vec![Event::Message(printable(&message.0))],
             ServerCall::GetVersion => return vec![Event::Send(rpc::result_line(&request.id, &json!(AGENT)))],
             ServerCall::Ping => return vec![Event::Send(rpc::result_line(&request.id, &json!("pong")))],
             // Not asked for, so nothing that a pool may tell.
-            ServerCall::Assign(_) | ServerCall::Revoke(_) => {}
             ServerCall::Unknown(_) if request.id == Id::Null => {}
             ServerCall::Unknown(method) => {
                 let rejection = Rejection::Other(format!("unknown method {}", printable(&method)));
@@ -242,9 +256,25 @@ impl Session {
             Ask::Configure => self.configured(response.outcome, now),
             Ask::Subscribe => self.subscribed(response.outcome),
             Ask::Authorize => self.authorized(response.outcome),
-            Ask::Submit { .. } => answer(&ask, sent, now, verdict(response.outcome)).into_iter().collect(),
+            Ask::Submit { .. } | Ask::Unit(_) => {
+                answer(ask, sent, now, verdict(response.outcome)).into_iter().collect()
+            }
+            Ask::Prove => self.proven(response.outcome),
             Ask::Courtesy => Vec::new(),
         }
+    }
+
+    fn configure_params(&self) -> Value {
+        let configure = Configure {
+            version_rolling: Some(VersionRolling { mask: u32::MAX, min_bit_count: 0 }),
+            subscribe_extranonce: true,
+            info: true,
+            lode_work: self.ranges.as_ref().map(Ranges::wish),
+            ..Configure::default()
+        };
+        let mut params = configure.to_params(self.algorithm);
+        params[1]["info.sw-version"] = json!(AGENT);
+        params
     }
 
     /// A pool that does not know `mining.configure` answers with an error, which is no harm.
@@ -254,11 +284,12 @@ impl Session {
             Ok(mask) => self.version_mask = mask,
             Err(error) => return self.malformed(format!("answer to {}: {error}", Configure::METHOD)),
         }
-        if granted.get("subscribe-extranonce") == Some(&Value::Bool(true)) {
-            return Vec::new();
+        let mut events = self.prove(&granted, now);
+        if granted.get("subscribe-extranonce") != Some(&Value::Bool(true)) {
+            // The older way to say the same.
+            events.push(Event::Send(self.ask(Ask::Courtesy, "mining.extranonce.subscribe", &json!([]), now)));
         }
-        // The older way to say the same.
-        vec![Event::Send(self.ask(Ask::Courtesy, "mining.extranonce.subscribe", &json!([]), now))]
+        events
     }
 
     fn subscribed(&mut self, outcome: Result<Value, Value>) -> Vec<Event> {
@@ -298,18 +329,6 @@ impl Session {
     }
 }
 
-fn configure_params(algorithm: Algorithm) -> Value {
-    let configure = Configure {
-        version_rolling: Some(VersionRolling { mask: u32::MAX, min_bit_count: 0 }),
-        subscribe_extranonce: true,
-        info: true,
-        ..Configure::default()
-    };
-    let mut params = configure.to_params(algorithm);
-    params[1]["info.sw-version"] = json!(AGENT);
-    params
-}
-
 fn verdict(outcome: Result<Value, Value>) -> Verdict {
     match outcome {
         // A few pools answer with null or a status text; what is no refusal is taken as consent.
@@ -319,8 +338,11 @@ fn verdict(outcome: Result<Value, Value>) -> Verdict {
     }
 }
 
-fn answer(ask: &Ask, sent: Instant, now: Instant, verdict: Verdict) -> Option<Event> {
-    let &Ask::Submit { device, difficulty } = ask else { return None };
+fn answer(ask: Ask, sent: Instant, now: Instant, verdict: Verdict) -> Option<Event> {
     let latency = now.saturating_duration_since(sent);
-    Some(Event::Answer(Answer { device, difficulty, latency, verdict }))
+    match ask {
+        Ask::Submit { device, difficulty } => Some(Event::Answer(Answer { device, difficulty, latency, verdict })),
+        Ask::Unit(unit) => Some(Event::UnitAnswer(UnitAnswer { unit, latency, verdict })),
+        Ask::Configure | Ask::Subscribe | Ask::Authorize | Ask::Courtesy | Ask::Prove => None,
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lode_protocol::Difficulty;
+use lode_protocol::ids::UnitId;
 use lode_protocol::rpc::Id;
 
 /// Most submits without an answer; the next ones wait for room.
@@ -29,6 +30,10 @@ pub(super) enum Ask {
         /// The share's difficulty.
         difficulty: Difficulty,
     },
+    /// `work.prove`
+    Prove,
+    /// `work.submit`
+    Unit(UnitId),
 }
 
 /// The table. Each request has an id of its own.

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use lode_kernels::cpu::Cpu;
 use lode_kernels::{Device, DeviceError, DeviceInfo};
+use lode_kinds::Kind;
 use lode_kinds::hash::{Nonces, Scan};
+use lode_miner::blobs::Cache;
 use lode_miner::dial::{Dial, Dialing, Stream};
 use lode_miner::limits::Limits;
 use lode_miner::run::{Options, run};
@@ -235,6 +237,10 @@ pub fn plain(urls: &[&str], dial: Arc<dyn Dial>) -> Options {
         urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
         login: Login { user: "alice.rig".into(), password: "x".into() },
         algorithm: Algorithm::Sha256d,
+        kinds: vec![Kind::Hash],
+        key: None,
+        cache: Cache::none(),
+        memory_max: None,
         dial,
         view: View::Silent,
         limits: Limits::default(),

@@ -167,6 +167,12 @@ impl Blobs {
         self.index().owners().filter_map(job).collect()
     }
 
+    /// The blobs that this owner has.
+    #[must_use]
+    pub fn blobs_of(&self, owner: &Owner) -> Vec<Digest> {
+        self.index().blobs_of(owner)
+    }
+
     /// Bytes that there is room for.
     #[must_use]
     pub fn room(&self) -> u64 {

@@ -4,6 +4,7 @@ mod accounts;
 mod blobs;
 mod jobs;
 mod pool;
+mod ranges;
 mod sponsors;
 #[cfg(test)]
 mod tests;
@@ -11,18 +12,20 @@ mod tests;
 use std::ops::Range;
 use std::sync::Arc;
 
-use lode_dashboard::port::{BlobReader, Delivery, Health, Idempotency, Port, PortError, Submitted};
+use bytes::Bytes;
+use lode_dashboard::port::{BlobClient, Delivery, Health, Idempotency, Port, PortError, ResultOf, Submitted};
 use lode_protocol::api::{
-    AccountView, BlobView, DepositRequest, DepositView, EarningView, HashSpec, JobRequest, JobResult, JobView,
-    LeaderView, ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
+    AccountView, BlobView, DepositRequest, DepositView, EarningView, HashSpec, JobRequest, JobView, LeaderView,
+    ListenerView, NewSponsor, Page, PageQuery, PayoutView, PoolView, Quote, SponsorCreated, SponsorView,
 };
 use lode_protocol::ids::{AccountName, JobId, SponsorName};
 use lode_protocol::{Algorithm, Digest};
 use tokio::sync::watch;
 
+use crate::blobs::Blobs;
 use crate::blobs::port::{Downloading, Uploading};
-use crate::blobs::{Blobs, Owner, Quota};
 use crate::config::Config;
+use crate::desk::Desk;
 use crate::jobs::search::Search;
 use crate::ledger::entry::Millis;
 use crate::ledger::fold::Job;
@@ -46,6 +49,8 @@ pub struct Face {
     pub specs: Specs,
     /// Sponsors' blobs.
     pub blobs: Blobs,
+    /// What happens to range jobs beside their issuing.
+    pub desk: Desk,
     /// Work by time.
     pub stats: Arc<Stats>,
     /// Settings.
@@ -117,6 +122,12 @@ impl Face {
         if job.terms.sponsor == *sponsor { Ok(job) } else { Err(PortError::NotFound(format!("job {id} of yours"))) }
     }
 
+    /// A job as anyone may see it.
+    fn view(&self, job: &Job) -> JobView {
+        let view = views::job(job);
+        JobView { preview: view.preview.filter(|_| self.config.public_previews), ..view }
+    }
+
     fn next_serial(&self) -> u32 {
         self.next_serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
     }
@@ -172,7 +183,7 @@ impl Port for Face {
     }
 
     fn job(&self, id: JobId) -> Result<JobView, PortError> {
-        Ok(views::job(&self.record(id)?))
+        Ok(self.view(&self.record(id)?))
     }
 
     fn account(&self, account: &AccountName) -> Result<AccountView, PortError> {
@@ -199,12 +210,17 @@ impl Port for Face {
         self.secrets.is_admin_token(token)
     }
 
+    /// No connection was granted range work, so there is no token.
+    fn is_miner_token(&self, _: &str) -> bool {
+        false
+    }
+
     fn sponsor(&self, sponsor: &SponsorName) -> Result<SponsorView, PortError> {
         sponsors::view(self, sponsor)
     }
 
-    fn quote(&self, request: &JobRequest) -> Result<Quote, PortError> {
-        jobs::quote(self, request)
+    async fn quote(&self, sponsor: &SponsorName, request: &JobRequest) -> Result<Quote, PortError> {
+        jobs::quote(self, sponsor, request).await
     }
 
     async fn submit(
@@ -220,35 +236,38 @@ impl Port for Face {
         jobs::cancel(self, sponsor, id).await
     }
 
-    fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<JobResult, PortError> {
-        jobs::result(self, sponsor, id)
+    async fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<ResultOf<Downloading>, PortError> {
+        jobs::result(self, sponsor, id).await
+    }
+
+    async fn preview(&self, sponsor: Option<&SponsorName>, id: JobId) -> Result<Option<Bytes>, PortError> {
+        ranges::preview(self, sponsor, id).await
     }
 
     async fn upload(
         &self,
-        sponsor: &SponsorName,
+        client: &BlobClient,
         delivery: Delivery,
         announced: Option<u64>,
     ) -> Result<Uploading, PortError> {
-        let quota = Quota::of_sponsor(&self.config.blobs);
-        self.blobs.begin_upload(&Owner::Sponsor(sponsor.clone()), quota, delivery, announced).await
+        blobs::upload(self, client, delivery, announced).await
     }
 
-    fn arrived(&self, sponsor: &SponsorName, digest: &Digest) -> u64 {
-        self.blobs.arrived(&Owner::Sponsor(sponsor.clone()), digest)
+    fn arrived(&self, client: &BlobClient, digest: &Digest) -> u64 {
+        blobs::arrived(self, client, digest)
     }
 
-    fn blob(&self, reader: &BlobReader, digest: &Digest) -> Result<BlobView, PortError> {
-        blobs::view(self, reader, digest)
+    fn blob(&self, client: &BlobClient, digest: &Digest) -> Result<BlobView, PortError> {
+        blobs::view(self, client, digest)
     }
 
     async fn read_blob(
         &self,
-        reader: &BlobReader,
+        client: &BlobClient,
         digest: &Digest,
         range: Range<u64>,
     ) -> Result<Downloading, PortError> {
-        blobs::read(self, reader, digest, range).await
+        blobs::read(self, client, digest, range).await
     }
 
     async fn create_sponsor(&self, new: NewSponsor) -> Result<SponsorCreated, PortError> {

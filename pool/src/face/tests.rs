@@ -167,12 +167,13 @@ async fn work_is_quoted_at_the_rate_of_the_algorithm_and_kept_with_the_job() {
     let face = face(dir.path(), Duration::ZERO);
     let sponsor = funded(&face).await;
     let rate = lode_protocol::ratecard::SCRYPT_WORK_PER_HASH;
-    let quotes = Algorithm::ALL.map(|algorithm| face.quote(&job_of(algorithm, 1000)).unwrap());
+    let quote = |algorithm| super::jobs::quote(&face, &job_of(algorithm, 1000)).unwrap();
+    let quotes = Algorithm::ALL.map(quote);
     // Targets are the same, and so are the hashes that they take.
     assert_eq!(quotes[1].work_expected.0, quotes[0].work_expected.0 * rate);
     assert_eq!(quotes[1].why_not.as_deref(), Some("no scrypt worker is connected"));
     face.shared.presence.online(&"a.b".parse().unwrap(), Algorithm::Scrypt);
-    let runnable = Algorithm::ALL.map(|algorithm| face.quote(&job_of(algorithm, 1000)).unwrap().runnable);
+    let runnable = Algorithm::ALL.map(|algorithm| quote(algorithm).runnable);
     assert_eq!(runnable, [false, true]);
     face.submit(&sponsor, job_of(Algorithm::Scrypt, 1000), None).await.unwrap();
     let terms = face.record(JobId(1)).unwrap().terms;
@@ -188,7 +189,9 @@ async fn a_job_without_a_listener_of_its_algorithm_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let mut face = face(dir.path(), Duration::ZERO);
     face.listeners.truncate(1);
-    let Err(PortError::Fields(fields)) = face.quote(&job_of(Algorithm::Scrypt, 1000)) else { panic!("quoted") };
+    let Err(PortError::Fields(fields)) = super::jobs::quote(&face, &job_of(Algorithm::Scrypt, 1000)) else {
+        panic!("quoted")
+    };
     let named: Vec<_> = fields.iter().map(|fault| (fault.field.as_str(), fault.detail.as_str())).collect();
     let detail = "this pool has no scrypt listener; configured are: sha256d";
     assert_eq!(named, [("spec.algorithm", detail)]);

@@ -16,7 +16,8 @@ pub const WORKERS_SHOWN_MAX: usize = 500;
 /// What an account has of one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BalanceView {
-    /// Earned so far in jobs that are still open: what they would pay if they closed unsolved now.
+    /// Earned so far in jobs that are still open, and not payable yet: what a search would pay if it closed unsolved now,
+    /// and what a range job will pay for units that are still to be audited.
     pub pending: Amount,
     /// Payable.
     pub matured: Amount,
@@ -64,7 +65,8 @@ pub struct AccountView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EarningState {
-    /// The job is open; the amount is what it would pay if it closed unsolved now.
+    /// The job is open; the amount is what a search would pay if it closed unsolved now, and of a range job what it paid so
+    /// far and will pay for units that are still to be audited.
     Pending,
     /// Payable or paid out.
     Matured,
@@ -89,6 +91,8 @@ pub struct EarningView {
     pub share_ppm: u32,
     /// Amount.
     pub amount: Amount,
+    /// The part of it that is not payable yet.
+    pub pending: Amount,
     /// Whether it is settled.
     pub state: EarningState,
     /// When the job closed, or null.

@@ -20,6 +20,9 @@ pub const JOB_NAME_CHARS_MAX: usize = 120;
 /// Most work that a job may ask for.
 pub const WORK_MAX: u128 = 1 << 96;
 
+/// Kinds of work that a job may be of.
+pub const KINDS: [&str; 2] = ["hash", "render"];
+
 /// A sponsor's order, its envelope checked; `spec` is checked by its kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobRequest {
@@ -46,12 +49,10 @@ impl JobRequest {
     /// Every field that is missing, unknown or wrong.
     pub fn from_json(body: Value) -> Result<JobRequest, Vec<FieldError>> {
         let mut fields = Fields::of(body, "")?;
-        let kind = fields.text_with("kind", |kind| match kind {
-            "hash" => Ok(kind.to_owned()),
-            other => Err(format!(
-                "{:?} is not a kind of work here; taken is hash",
-                other.chars().take(32).collect::<String>()
-            )),
+        let kind = fields.text_with("kind", |kind| {
+            let known = KINDS.contains(&kind).then(|| kind.to_owned());
+            let found = || kind.chars().take(32).collect::<String>();
+            known.ok_or_else(|| format!("{:?} is not a kind of work here; taken are {}", found(), KINDS.join(", ")))
         });
         let spec = fields.value("spec");
         let budget = fields.integer("budget", 1, AMOUNT_MAX);
@@ -300,9 +301,9 @@ impl JobState {
 pub struct Quote {
     /// Kind of work.
     pub kind: String,
-    /// Hash algorithm.
-    pub algorithm: Algorithm,
-    /// Work that the budget buys.
+    /// Hash algorithm; null for a range job.
+    pub algorithm: Option<Algorithm>,
+    /// Work that the budget buys; the whole work for a range job.
     pub work: Work,
     /// Work until a solution, on average; the whole work for a range job.
     pub work_expected: Work,
@@ -316,10 +317,21 @@ pub struct Quote {
     pub runnable: bool,
     /// Why none can, or null.
     pub why_not: Option<String>,
-    /// Seconds until a solution at the present speed of the pool, or null where nothing runs.
+    /// Seconds until a solution, or until a range job is done, at the present speed of the pool; null where nothing runs.
     pub eta_s: Option<u64>,
     /// The pool's fee in basis points.
     pub fee_bps: u16,
+    /// What the kind has to say of the input, e.g. features of a scene that it leaves out.
+    pub notes: Vec<String>,
+}
+
+/// Checks of a range job's results by the pool, counted in batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AuditsView {
+    /// Batches in which every recomputed part was right.
+    pub passed: u64,
+    /// Batches that were thrown away for a wrong part.
+    pub voided: u64,
 }
 
 /// A job, as anyone may see it.
@@ -331,8 +343,8 @@ pub struct JobView {
     pub name: String,
     /// Kind of work.
     pub kind: String,
-    /// Hash algorithm.
-    pub algorithm: Algorithm,
+    /// Hash algorithm; null for a range job.
+    pub algorithm: Option<Algorithm>,
     /// Where it is.
     pub state: JobState,
     /// Who pays.
@@ -341,9 +353,9 @@ pub struct JobView {
     pub asset: AssetName,
     /// What was put in escrow.
     pub budget: Amount,
-    /// What workers got, or null while it runs.
+    /// What workers got: of a range job so far, of a search null while it runs.
     pub paid: Option<Amount>,
-    /// The pool's part, or null while it runs.
+    /// The pool's part, likewise.
     pub fee: Option<Amount>,
     /// What went back to the sponsor, or null while it runs.
     pub refunded: Option<Amount>,
@@ -353,11 +365,11 @@ pub struct JobView {
     pub payout: String,
     /// Work that the budget buys.
     pub work_quoted: Work,
-    /// Work until a solution, on average.
+    /// Work until a solution, on average; the whole work for a range job.
     pub work_expected: Work,
-    /// Work proven so far.
+    /// Work proven so far; what was voided is not in it.
     pub work_proven: Work,
-    /// Shares accepted so far.
+    /// Shares accepted so far; of a range job, units.
     pub shares: u64,
     /// Accounts that have proven work.
     pub accounts: u64,
@@ -373,6 +385,18 @@ pub struct JobView {
     pub closed_at: Option<String>,
     /// Hash of the solution, or null.
     pub solution: Option<String>,
+    /// Elements of a range job; null, as all that follow, for a search.
+    pub elements: Option<u64>,
+    /// How many of them were returned and not voided.
+    pub elements_done: Option<u64>,
+    /// How many of those are audited and paid.
+    pub elements_matured: Option<u64>,
+    /// How the audits went.
+    pub audits: Option<AuditsView>,
+    /// Path of a picture of what there is so far; null too where the kind has none, or nothing is done.
+    pub preview: Option<String>,
+    /// Path of the result; null until there is one.
+    pub result: Option<String>,
 }
 
 /// A solved hash job.
@@ -405,9 +429,55 @@ pub enum JobEvent {
         /// The job as it is.
         job: Box<JobView>,
     },
+    /// Units of a range job came in since the last event.
+    Unit {
+        /// How many.
+        units: u64,
+        /// Elements done now.
+        elements_done: u64,
+        /// Elements of the job.
+        elements: u64,
+    },
+    /// Batches of a range job were audited since the last event.
+    Audit {
+        /// How many were right.
+        passed: u64,
+        /// How many were voided.
+        voided: u64,
+        /// Elements that are audited and paid now.
+        elements_matured: u64,
+    },
     /// It ended.
     Done {
         /// The job as it is.
         job: Box<JobView>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn order(kind: &str) -> Value {
+        json!({"kind": kind, "spec": {}, "budget": 5, "asset": "CREDIT"})
+    }
+
+    #[test]
+    fn kinds_are_taken_by_name() {
+        for kind in KINDS {
+            assert_eq!(JobRequest::from_json(order(kind)).unwrap().kind, kind);
+        }
+        let wrong = JobRequest::from_json(order("brew")).unwrap_err();
+        assert_eq!(wrong.len(), 1);
+        assert_eq!(wrong[0].detail, "\"brew\" is not a kind of work here; taken are hash, render");
+    }
+
+    #[test]
+    fn events_are_tagged_by_name() {
+        let unit = JobEvent::Unit { units: 2, elements_done: 5, elements: 9 };
+        let text = serde_json::to_string(&unit).unwrap();
+        assert_eq!(text, r#"{"event":"unit","units":2,"elements_done":5,"elements":9}"#);
+        assert_eq!(serde_json::from_str::<JobEvent>(&text).unwrap(), unit);
+    }
 }

@@ -13,7 +13,7 @@ pub mod sponsor;
 pub use account::{AccountView, BalanceView, EarningState, EarningView, LeaderView, PayoutView, WorkerView};
 pub use blob::BlobView;
 pub use fields::{FieldError, Fields};
-pub use job::{HashRules, HashSpec, JobEvent, JobRequest, JobResult, JobState, JobView, Quote};
+pub use job::{AuditsView, HashRules, HashSpec, JobEvent, JobRequest, JobResult, JobState, JobView, Quote};
 pub use pool::{LedgerView, ListenerView, PoolView, WorkWindows};
 pub use sponsor::{DepositRequest, DepositView, NewSponsor, SponsorBalance, SponsorCreated, SponsorView};
 

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) faults: Vec<Fault>,
     /// `LODE_CUDA_VANISH`: a device, and how many launches it still does.
     pub(crate) vanish: Option<(usize, u64)>,
+    /// `LODE_CUDA_PATCH`: a text in modules, and with `=>` between them what is loaded instead: a card that computes wrongly.
+    pub(crate) patch: Option<(String, String)>,
     /// `LODE_CUDA_LOG`: where programming errors are noted besides standard error.
     pub(crate) log: Option<PathBuf>,
 }
@@ -51,6 +53,10 @@ impl Config {
         };
         let (major, minor) = pair("LODE_CUDA_CC", &get("LODE_CUDA_CC").unwrap_or_else(|| "8.6".to_owned()), '.')?;
         let vanish = get("LODE_CUDA_VANISH").map(|text| pair("LODE_CUDA_VANISH", &text, ':')).transpose()?;
+        let patch = get("LODE_CUDA_PATCH").map(|text| match text.split_once("=>") {
+            Some((from, to)) if !from.is_empty() => Ok((from.to_owned(), to.to_owned())),
+            _ => Err(format!("LODE_CUDA_PATCH is {text:?}, not two texts with => between them")),
+        });
         let index = |value: u64| usize::try_from(value).map_err(|_| format!("{value} is too large"));
         Ok(Self {
             devices: index(number("LODE_CUDA_DEVICES", 1)?.min(64))?,
@@ -63,6 +69,7 @@ impl Config {
             latency: Duration::from_micros(number("LODE_CUDA_LAUNCH_LATENCY_US", 0)?),
             faults: parse_faults(&get("LODE_CUDA_FAIL").unwrap_or_default())?,
             vanish: vanish.map(|(device, launches)| Ok::<_, String>((index(device)?, launches))).transpose()?,
+            patch: patch.transpose()?,
             log: get("LODE_CUDA_LOG").filter(|path| !path.is_empty()).map(PathBuf::from),
         })
     }
@@ -80,10 +87,14 @@ mod tests {
             "LODE_CUDA_DEVICES" => Some("3".to_owned()),
             "LODE_CUDA_CC" => Some("12.0".to_owned()),
             "LODE_CUDA_VANISH" => Some("1:20".to_owned()),
+            "LODE_CUDA_PATCH" => Some("add.s32=>sub.s32".to_owned()),
             _ => None,
         };
         let config = Config::read(get).unwrap();
+        assert_eq!(config.patch, Some(("add.s32".to_owned(), "sub.s32".to_owned())));
         assert_eq!((config.devices, config.capability, config.vanish), (3, 120, Some((1, 20))));
-        assert!(Config::read(|name| (name == "LODE_CUDA_CC").then(|| "8".to_owned())).is_err());
+        for (wrong, value) in [("LODE_CUDA_CC", "8"), ("LODE_CUDA_PATCH", "add.s32")] {
+            assert!(Config::read(|name| (name == wrong).then(|| value.to_owned())).is_err(), "{wrong}");
+        }
     }
 }

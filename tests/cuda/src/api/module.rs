@@ -34,6 +34,8 @@ unsafe fn load(driver: &Driver, image: *const c_void) -> Result<usize, Code> {
     // SAFETY: what is not machine code is a text with a zero byte.
     let text = unsafe { CStr::from_ptr(image.cast::<c_char>()) };
     let text = text.to_str().map_err(|_| Code::INVALID_IMAGE)?;
+    let patched = driver.config.patch.as_ref().map(|(from, to)| text.replace(from, to));
+    let text = patched.as_deref().unwrap_or(text);
     let module = Module::load(text, &context.memory, &driver.config).map_err(|(code, reason)| {
         if code == Code::INVALID_PTX {
             driver.report(&reason);

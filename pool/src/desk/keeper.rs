@@ -1,0 +1,286 @@
+//! The desk's one task: it owns what is known of open range jobs, and says what is recomputed, entered and assembled.
+//!
+//! Everything comes to it as a message: what the ledger has written, what the crews have computed, what others ask. It
+//! never waits for any of them. What it asks of the ledger comes back as the ledger's own event; an ask that is not
+//! answered so is made again.
+
+mod audits;
+mod jobs;
+mod pictures;
+mod restored;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lode_protocol::ids::JobId;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::assemble::{AssembleError, Finished, Shelf};
+use super::audit::{Auditor, Difference};
+use super::crew::{Crew, CrewError, half_the_cores};
+use super::files::{Claim, FileFault, JobFiles, Tasks};
+use super::prepare::Preparer;
+use super::rotation::Rotation;
+use super::{Call, Event, Files, Options, Surroundings};
+use crate::blobs::Blobs;
+use crate::clock::Clock;
+use crate::jobs::range::Impossible;
+use crate::jobs::range::hall::Hall;
+use crate::ledger::plan::{Command, Done as Answer};
+use crate::ledger::draw::commitment;
+use crate::ledger::entry::Millis;
+use crate::ledger::events::{BatchInfo, Event as Happened};
+use crate::ledger::writer::{Ledger, LedgerError, Restored};
+use crate::specs::Specs;
+use audits::{Audits, Judgement};
+use jobs::Open;
+use pictures::Picture;
+
+/// How often what is due is looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// How long what was asked of the ledger may take before it is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// Assemblies and pictures that may wait.
+const MAKING_MAX: usize = 1024;
+
+/// What is asked of the ledger, each at a time once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Ask {
+    CloseBatch(JobId, [u8; 32]),
+    Resolve(u64),
+    Finish(JobId),
+    End(JobId),
+    Commit,
+    Reveal(u64),
+}
+
+/// What comes back from what the keeper has started.
+enum Outcome {
+    Answered(Ask, Result<Answer, LedgerError>),
+    Loaded(JobId, Result<Arc<JobFiles>, String>),
+    Audited(Box<BatchInfo>, Result<Result<Option<Difference>, FileFault>, CrewError>),
+    Compared(JobId, Vec<(Claim, Judgement)>),
+    Assembled(JobId, Result<Result<Finished, AssembleError>, CrewError>),
+    Pictured(JobId, Duration, Result<Result<Picture, AssembleError>, CrewError>),
+    Attempted(Impossible, Result<Result<(), FileFault>, CrewError>),
+}
+
+/// The keeper.
+pub(super) struct Keeper {
+    ledger: Ledger,
+    hall: Hall,
+    blobs: Blobs,
+    specs: Specs,
+    clock: Clock,
+    preparer: Preparer,
+    shelf: Shelf,
+    tasks: Tasks,
+    auditor: Auditor,
+    /// Recomputes.
+    checkers: Crew,
+    /// Assembles and makes pictures.
+    makers: Crew,
+    events: mpsc::UnboundedReceiver<Event>,
+    impossible: mpsc::Receiver<Impossible>,
+    outcomes: mpsc::UnboundedReceiver<Outcome>,
+    /// Unbounded, and never longer than what the keeper has started.
+    back: mpsc::UnboundedSender<Outcome>,
+    rotation: Rotation,
+    jobs: BTreeMap<JobId, Open>,
+    audits: Audits,
+    asked: HashMap<Ask, Instant>,
+}
+
+impl Keeper {
+    pub(super) fn new(with: Surroundings, files: Files, options: Options, preparer: Preparer, restored: &Restored) -> Keeper {
+        let Surroundings { ledger, hall, impossible, events, blobs, specs, clock } = with;
+        let tasks = Tasks::new(blobs.clone());
+        let (back, outcomes) = mpsc::unbounded_channel();
+        let secrets = restored.secrets.iter().filter(|secret| secret.revealed.is_none());
+        let secrets = secrets.map(|secret| (secret.number, secret.hash, secret.committed_at));
+        let mut keeper = Keeper {
+            rotation: Rotation::new(files.vault, options.secret_period_ms, secrets),
+            shelf: files.shelf,
+            auditor: Auditor::new(tasks.clone(), blobs.clone()),
+            checkers: Crew::start("audit", half_the_cores(), half_the_cores()),
+            makers: Crew::start("assemble", half_the_cores(), MAKING_MAX),
+            tasks,
+            ledger,
+            hall,
+            blobs,
+            specs,
+            clock,
+            preparer,
+            events,
+            impossible,
+            outcomes,
+            back,
+            jobs: BTreeMap::new(),
+            audits: Audits::default(),
+            asked: HashMap::new(),
+        };
+        keeper.restore(restored);
+        keeper
+    }
+
+    pub(super) async fn run(mut self, mut calls: mpsc::Receiver<Call>, shutdown: CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(event) = self.events.recv() => self.heard(event).await,
+                Some(outcome) = self.outcomes.recv() => self.came_back(outcome).await,
+                Some(found) = self.impossible.recv() => self.attempt(found),
+                call = calls.recv() => match call {
+                    Some(call) => self.answer(call).await,
+                    None => return,
+                },
+                _ = tick.tick() => self.look(),
+            }
+            self.audit_next();
+        }
+    }
+
+    async fn answer(&mut self, call: Call) {
+        match call {
+            Call::Open { job, files, opened } => {
+                self.open(&job, files).await;
+                if opened.send(()).is_err() {
+                    tracing::trace!("whoever opened a job has gone");
+                }
+            }
+            Call::Preview { job, reply } => self.preview(job, reply),
+        }
+    }
+
+    async fn heard(&mut self, event: Event) {
+        match event {
+            Event::Range(Happened::Unit(unit)) => self.unit(&unit),
+            Event::Range(Happened::BatchClosed(batch)) => self.batch_closed(batch),
+            Event::Range(Happened::Matured(matured)) => self.matured(matured.batch, matured.job),
+            Event::Range(Happened::Voided(void)) => self.voided(void).await,
+            Event::Range(Happened::Ending(job, outcome)) => self.ending(job, outcome),
+            Event::Closed(job) => self.closed(job).await,
+        }
+    }
+
+    async fn came_back(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Answered(ask, answer) => self.answered(ask, answer),
+            Outcome::Loaded(job, files) => self.loaded(job, files).await,
+            Outcome::Audited(batch, found) => self.audited(*batch, found),
+            Outcome::Compared(job, judged) => self.compared(job, judged),
+            Outcome::Assembled(job, made) => self.assembled(job, made),
+            Outcome::Pictured(job, took, made) => self.pictured(job, took, made),
+            Outcome::Attempted(found, done) => self.attempted(found, done).await,
+        }
+    }
+
+    /// What is due by the clock.
+    fn look(&mut self) {
+        let now = self.clock.now();
+        self.keep_secrets(now);
+        self.close_old_batches(now);
+        self.finish_what_is_done(now);
+        self.end_what_is_lost(now);
+        self.audits.take_up_again(now);
+        self.resolve();
+    }
+
+    /// Asks something of the ledger, unless it has just been asked.
+    fn ask(&mut self, ask: Ask, command: Command) {
+        if self.asked.get(&ask).is_some_and(|at| at.elapsed() < ASK_AGAIN) {
+            return;
+        }
+        self.asked.insert(ask, Instant::now());
+        let (ledger, back) = (self.ledger.clone(), self.back.clone());
+        tokio::spawn(async move {
+            let answer = ledger.enter(command).await;
+            send(&back, Outcome::Answered(ask, answer));
+        });
+    }
+
+    fn answered(&mut self, ask: Ask, answer: Result<Answer, LedgerError>) {
+        match (ask, answer) {
+            (Ask::Commit, Ok(Answer::Committed(number))) => {
+                self.rotation.committed(number, self.clock.now());
+                self.asked.remove(&ask);
+            }
+            // It is that of a life of the pool that ended between its publication and the end of its file.
+            (Ask::Commit, Ok(_)) => {
+                self.rotation.spent();
+                self.asked.remove(&ask);
+            }
+            (Ask::Reveal(number), Ok(_)) => self.rotation.published(number),
+            // A batch under it has no verdict yet: it is asked again later.
+            (Ask::Reveal(number), Err(LedgerError::Refused(error))) => {
+                tracing::debug!(number, %error, "a secret is not published yet");
+            }
+            (Ask::CloseBatch(..), Ok(_)) => drop(self.asked.remove(&ask)),
+            // What follows comes as an event.
+            (_, Ok(_)) => {}
+            (ask, Err(error)) => tracing::error!(?ask, %error, "the ledger does not do what an audit asks"),
+        }
+    }
+
+    /// Commits a secret where one is due, and publishes those that nothing is drawn with any more.
+    fn keep_secrets(&mut self, now: Millis) {
+        match self.rotation.due(now) {
+            Ok(Some(secret)) => self.ask(Ask::Commit, Command::CommitSecret { hash: commitment(&secret) }),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "a secret for audits cannot be made"),
+        }
+        let past: Vec<_> = self.rotation.past().collect();
+        for (number, secret) in past {
+            if !self.audits.uses(number) {
+                self.ask(Ask::Reveal(number), Command::RevealSecret { secret });
+            }
+        }
+    }
+
+    /// Tries what two keys say is impossible.
+    fn attempt(&mut self, found: Impossible) {
+        let Some(files) = self.jobs.get(&found.job).and_then(Open::files) else { return };
+        let auditor = self.auditor.clone();
+        let (first, count) = (found.first, found.count);
+        let back = self.back.clone();
+        // By the makers: those that audit have a queue of their own length only.
+        let tried = self.makers.hand(move || auditor.attempt(&files, first, count));
+        tokio::spawn(async move {
+            let done = match tried {
+                Ok(done) => done.await.map_err(|_| CrewError::Panicked),
+                Err(error) => Err(error),
+            };
+            send(&back, Outcome::Attempted(found, done));
+        });
+    }
+
+    async fn attempted(&mut self, found: Impossible, done: Result<Result<(), FileFault>, CrewError>) {
+        let Impossible { job, first, count, .. } = found;
+        let fault = match done {
+            Ok(Ok(())) => None,
+            Ok(Err(fault)) => Some(fault.to_string()),
+            Err(CrewError::Full) => {
+                self.attempt(found);
+                return;
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        self.hall.judged(job, first, count, fault.is_none()).await;
+        if let Some(fault) = fault {
+            tracing::error!(%job, first, count, fault, "its elements cannot be computed here either; the job is stopped");
+            self.quarantine(job);
+        }
+    }
+}
+
+/// Sends to the keeper, which ends only with the pool.
+fn send(back: &mpsc::UnboundedSender<Outcome>, outcome: Outcome) {
+    if back.send(outcome).is_err() {
+        tracing::trace!("the desk is closed");
+    }
+}

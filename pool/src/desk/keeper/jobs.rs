@@ -1,0 +1,352 @@
+//! Open range jobs: from their opening, through the units that come in, to their end.
+
+use std::collections::HashMap;
+
+use super::super::again_at;
+use super::super::files::Done;
+use super::audits::claim_of;
+use super::*;
+use crate::blobs::Owner;
+use crate::jobs::range::RangeJob;
+use crate::ledger::entry::{AuditPolicy, Outcome as Ending};
+use crate::ledger::fold::Job;
+use crate::ledger::events::{UnitInfo, VoidInfo};
+
+/// Whether a job can be worked on.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Its files are being read.
+    Loading,
+    /// It has all its files.
+    Ready(Arc<JobFiles>),
+    /// They are gone: it ends at its deadline.
+    Lost,
+}
+
+/// The open batch of a key.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    /// When its first unit came.
+    pub(super) since: Millis,
+    /// Its units.
+    pub(super) claims: Vec<Claim>,
+}
+
+/// An open range job.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) state: State,
+    pub(super) record: Job,
+    pub(super) policy: AuditPolicy,
+    /// Parts of an element.
+    pub(super) parts: u32,
+    pub(super) elements: u64,
+    /// Units that have done their elements.
+    pub(super) done: Done,
+    /// Open batches by key.
+    pub(super) gathering: HashMap<[u8; 32], Gathering>,
+    /// Elements of which the batches have matured.
+    pub(super) matured: u64,
+    /// When its assembly may begin; `None` while it is under way or done.
+    pub(super) assemble_at: Option<Millis>,
+    /// Its file, once it is assembled.
+    pub(super) finished: Option<Finished>,
+    pub(super) preview: pictures::Preview,
+}
+
+impl Open {
+    /// From the ledger's record; `None` for a search.
+    pub(super) fn new(job: &Job) -> Option<Open> {
+        let range = job.terms.range()?;
+        Some(Open {
+            state: State::Loading,
+            policy: range.policy,
+            parts: range.parts_per_element,
+            elements: range.cost.elements(),
+            done: Done::new(),
+            gathering: HashMap::new(),
+            matured: job.elements_matured,
+            assemble_at: Some(0),
+            finished: None,
+            preview: pictures::Preview::default(),
+            record: job.clone(),
+        })
+    }
+
+    /// Its files, if they are here.
+    pub(super) fn files(&self) -> Option<Arc<JobFiles>> {
+        match &self.state {
+            State::Ready(files) => Some(files.clone()),
+            State::Loading | State::Lost => None,
+        }
+    }
+
+    /// Notes a unit that the ledger has, but for what its result is.
+    pub(super) fn gather(&mut self, unit: &UnitInfo) {
+        let at = unit.at;
+        let gathering = self.gathering.entry(unit.key).or_insert(Gathering { since: at, claims: Vec::new() });
+        gathering.claims.push(claim_of(unit));
+    }
+
+    /// What the hall issues.
+    fn offer(&self, files: &JobFiles) -> RangeJob {
+        let terms = &self.record.terms;
+        let cost = terms.range().expect("it is a range job").cost.clone();
+        #[expect(clippy::cast_precision_loss, reason = "weighs jobs against one another; no money is made of it")]
+        let price = terms.budget as f64 / terms.work_quoted.max(1) as f64;
+        RangeJob {
+            job: terms.job,
+            kind: terms.kind.clone(),
+            sections: files.sections.clone(),
+            cost,
+            element_bytes: files.element_bytes,
+            asset: terms.asset.clone(),
+            price,
+            deadline_at: terms.deadline_at,
+            cancel_at: self.record.cancel_at,
+            done: self.done.values().map(|claim| (claim.first, claim.count)).collect(),
+        }
+    }
+}
+
+impl Keeper {
+    /// Takes a job that has just been opened.
+    pub(super) async fn open(&mut self, job: &Job, files: Arc<JobFiles>) {
+        let id = job.terms.job;
+        if let Some(open) = Open::new(job) {
+            self.jobs.entry(id).or_insert(open);
+            self.loaded(id, Ok(files)).await;
+        }
+        // A cancellation that was quicker closed it before it was here, and its end was not heard of it.
+        match self.ledger.store().job(id) {
+            Ok(Some(now)) if now.closed.is_some() => self.closed(id).await,
+            Ok(_) => {}
+            Err(error) => tracing::error!(job = %id, %error, "the ledger's store cannot be read"),
+        }
+    }
+
+    /// A job's files are here, or are gone.
+    pub(super) async fn loaded(&mut self, job: JobId, files: Result<Arc<JobFiles>, String>) {
+        let Some(open) = self.jobs.get_mut(&job) else { return };
+        match files {
+            Ok(files) => {
+                open.state = State::Ready(files.clone());
+                let offer = open.offer(&files);
+                let is_issued = open.record.ending.is_none();
+                self.compare_all(job);
+                if is_issued {
+                    self.hall.open(offer).await;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%job, error, "its spec or its inputs are gone; it is not served, and ends at its deadline");
+                open.state = State::Lost;
+            }
+        }
+    }
+
+    /// A unit is in the ledger.
+    pub(super) fn unit(&mut self, unit: &UnitInfo) {
+        let Some(open) = self.jobs.get_mut(&unit.job) else { return };
+        open.gather(unit);
+        if unit.duplicate {
+            self.compare_with_done(unit.job, claim_of(unit));
+        } else {
+            open.done.insert(unit.first, claim_of(unit));
+        }
+    }
+
+    /// Closes the open batch that a result is in, if it is in any.
+    pub(super) fn close_batch_of(&mut self, job: JobId, claim: &Claim) {
+        let Some(open) = self.jobs.get(&job) else { return };
+        let found = open.gathering.iter().find(|(_, gathering)| gathering.claims.contains(claim));
+        if let Some(key) = found.map(|(key, _)| *key) {
+            self.ask(Ask::CloseBatch(job, key), Command::CloseBatch { job, key });
+        }
+    }
+
+    /// Closes batches whose time is up.
+    pub(super) fn close_old_batches(&mut self, now: Millis) {
+        let mut old = Vec::new();
+        for (&job, open) in &self.jobs {
+            let late = |gathering: &Gathering| now.saturating_sub(gathering.since) >= open.policy.batch_ms;
+            old.extend(open.gathering.iter().filter(|(_, gathering)| late(gathering)).map(|(key, _)| (job, *key)));
+        }
+        for (job, key) in old {
+            self.ask(Ask::CloseBatch(job, key), Command::CloseBatch { job, key });
+        }
+    }
+
+    /// A job takes no units any more; it closes by itself once its batches have their verdicts.
+    pub(super) fn ending(&mut self, job: JobId, outcome: Ending) {
+        if let Some(open) = self.jobs.get_mut(&job) {
+            open.record.ending = Some(outcome);
+        }
+        self.asked.remove(&Ask::End(job));
+    }
+
+    /// A batch is clean.
+    pub(super) fn matured(&mut self, batch: u64, job: JobId) {
+        self.audits.resolved(batch);
+        self.asked.remove(&Ask::Resolve(batch));
+        self.look_up_matured(job);
+        self.finish_what_is_done(self.clock.now());
+    }
+
+    fn look_up_matured(&mut self, job: JobId) {
+        let Some(open) = self.jobs.get_mut(&job) else { return };
+        match self.ledger.store().job(job) {
+            Ok(Some(record)) => open.matured = record.elements_matured,
+            Ok(None) => {}
+            Err(error) => tracing::error!(%job, %error, "the ledger's store cannot be read"),
+        }
+    }
+
+    /// A batch is void: its elements are done again, and its key gets no more.
+    pub(super) async fn voided(&mut self, void: VoidInfo) {
+        self.audits.resolved(void.batch);
+        self.asked.remove(&Ask::Resolve(void.batch));
+        self.hall.ban(void.key).await;
+        let Some(open) = self.jobs.get_mut(&void.job) else { return };
+        for (first, _) in &void.reopened {
+            open.done.remove(first);
+        }
+        for unit in &void.promoted {
+            open.done.insert(unit.first, claim_of(unit));
+        }
+        for (first, count) in void.reopened {
+            self.hall.reopen(void.job, first, u64::from(count)).await;
+        }
+        self.look_up_matured(void.job);
+    }
+
+    /// Assembles jobs of which all has matured, and enters their ends.
+    pub(super) fn finish_what_is_done(&mut self, now: Millis) {
+        let done = |open: &Open| open.matured == open.elements && open.record.ending.is_none();
+        let due: Vec<JobId> = self.jobs.iter().filter(|(_, open)| done(open)).map(|(job, _)| *job).collect();
+        for job in due {
+            let open = &self.jobs[&job];
+            match &open.finished {
+                Some(finished) => {
+                    let result = finished.digest.0;
+                    self.ask(Ask::Finish(job), Command::Finish { job, result });
+                }
+                None if open.assemble_at.is_some_and(|at| at <= now) => self.assemble(job),
+                None => {}
+            }
+        }
+    }
+
+    fn assemble(&mut self, job: JobId) {
+        let Some(open) = self.jobs.get_mut(&job) else { return };
+        let Some(files) = open.files() else { return };
+        open.assemble_at = None;
+        let (shelf, blobs, done) = (self.shelf.clone(), self.blobs.clone(), open.done.clone());
+        let made = self.makers.hand(move || {
+            let mut results = super::super::files::Results::new(files.clone(), blobs, done);
+            let finished = shelf.assemble(&files, &mut results)?;
+            if let Some(picture) = shelf.preview(&files, &mut results)? {
+                shelf.keep_preview(job, &picture)?;
+            }
+            Ok(finished)
+        });
+        let back = self.back.clone();
+        tokio::spawn(async move {
+            let made = match made {
+                Ok(made) => made.await.map_err(|_| CrewError::Panicked),
+                Err(error) => Err(error),
+            };
+            send(&back, Outcome::Assembled(job, made));
+        });
+    }
+
+    pub(super) fn assembled(&mut self, job: JobId, made: Result<Result<Finished, AssembleError>, CrewError>) {
+        let now = self.clock.now();
+        let Some(open) = self.jobs.get_mut(&job) else { return };
+        let fault = match made {
+            Ok(Ok(finished)) => {
+                open.finished = Some(finished);
+                return self.finish_what_is_done(now);
+            }
+            Ok(Err(fault)) => fault.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(%job, fault, "its file could not be assembled; it is tried again");
+        open.assemble_at = Some(again_at(now));
+    }
+
+    /// Ends jobs whose files are gone, when their time has come.
+    pub(super) fn end_what_is_lost(&mut self, now: Millis) {
+        let lost = |open: &Open| matches!(open.state, State::Lost);
+        let lost: Vec<JobId> = self.jobs.iter().filter(|(_, open)| lost(open)).map(|(job, _)| *job).collect();
+        for job in lost {
+            let open = &self.jobs[&job];
+            let record = &open.record;
+            let outcome = match record.cancel_at {
+                Some(at) if at <= now => Ending::Cancelled,
+                _ if record.terms.deadline_at <= now => Ending::Expired,
+                _ => continue,
+            };
+            // What has no verdict cannot get one any more, and only a quarantine ends a job with such.
+            let done: u64 = open.done.values().map(|claim| claim.count).sum();
+            let stuck = self.audits.has(job) || !open.gathering.is_empty() || done == open.elements;
+            let outcome = if stuck { Ending::Quarantined } else { outcome };
+            self.ask(Ask::End(job), Command::End { job, outcome });
+        }
+    }
+
+    /// Stops a job that cannot be computed.
+    pub(super) fn quarantine(&mut self, job: JobId) {
+        self.ask(Ask::End(job), Command::End { job, outcome: Ending::Quarantined });
+    }
+
+    /// A job is over: its results and inputs are not needed any more.
+    pub(super) async fn closed(&mut self, job: JobId) {
+        let Some(open) = self.jobs.remove(&job) else { return };
+        self.hall.close(job).await;
+        self.audits.forget(job);
+        self.tasks.forget(job);
+        for ask in [Ask::Finish(job), Ask::End(job)] {
+            self.asked.remove(&ask);
+        }
+        self.asked.retain(|ask, _| !matches!(ask, Ask::CloseBatch(of, _) if *of == job));
+        self.clear(job, Some(open));
+    }
+
+    /// Gives up a closed job's blobs but for its file; `open` is what is left to make a last picture of.
+    pub(super) fn clear(&mut self, job: JobId, open: Option<Open>) {
+        let (shelf, blobs) = (self.shelf.clone(), self.blobs.clone());
+        let cleared = self.makers.hand(move || {
+            if let Some(open) = open.filter(|open| open.finished.is_none() && !open.done.is_empty())
+                && let Some(files) = open.files()
+            {
+                let mut results = super::super::files::Results::new(files.clone(), blobs.clone(), open.done);
+                let kept = shelf.preview(&files, &mut results).and_then(|picture| match picture {
+                    Some(picture) => shelf.keep_preview(job, &picture),
+                    None => Ok(()),
+                });
+                if let Err(error) = kept {
+                    tracing::warn!(%job, %error, "it has no last picture");
+                }
+            }
+            if let Err(error) = give_up(&shelf, &blobs, job) {
+                tracing::warn!(%job, %error, "what it needed stays until the next start");
+            }
+        });
+        if let Err(error) = cleared {
+            tracing::warn!(%job, %error, "what it needed stays until the next start");
+        }
+    }
+}
+
+/// Gives up what a closed job has, but for its file.
+fn give_up(shelf: &Shelf, blobs: &Blobs, job: JobId) -> Result<(), AssembleError> {
+    let owner = Owner::Job(job);
+    let file = shelf.finished(job)?.map(|finished| finished.digest);
+    for digest in blobs.blobs_of(&owner) {
+        if Some(digest) != file {
+            blobs.release(&owner, &digest)?;
+        }
+    }
+    Ok(())
+}

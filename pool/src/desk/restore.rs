@@ -1,0 +1,77 @@
+//! What a job's files are made of again: at the opening from what was prepared, and after a restart from the disk.
+
+use std::sync::Arc;
+
+use lode_dashboard::port::PortError;
+use lode_kinds::Kind;
+use lode_kinds::range::Section;
+use lode_protocol::Digest;
+use lode_protocol::ids::JobId;
+
+use super::files::JobFiles;
+use super::prepare::{Preparer, Ready};
+use crate::blobs::{BlobError, Blobs, Owner};
+use crate::ledger::entry::{RangeTerms, Terms};
+use crate::specs::{RangeSpec, Specs};
+
+/// Inputs of a job, each once.
+fn inputs(sections: &[Section]) -> Vec<Digest> {
+    let mut inputs: Vec<Digest> = sections.iter().flat_map(|section| &section.inputs).map(|input| Digest(input.digest)).collect();
+    inputs.sort_unstable();
+    inputs.dedup();
+    inputs
+}
+
+/// Makes a job's inputs its own, so that they stay when its sponsor or a guest gives them up. On stable storage when
+/// this returns.
+///
+/// # Errors
+/// One of them is gone, or the disk fails.
+pub fn adopt_inputs(blobs: &Blobs, job: JobId, sections: &[Section]) -> Result<(), BlobError> {
+    let owner = Owner::Job(job);
+    inputs(sections).iter().try_for_each(|input| blobs.adopt(&owner, input).map(drop))
+}
+
+/// The files of a job that is to be opened.
+#[must_use]
+pub fn files_of(job: JobId, ready: &Ready, spec: serde_json::Value) -> JobFiles {
+    let sections: Arc<[Section]> = ready.prepared.sections.clone().into();
+    JobFiles { job, kind: ready.kind, spec, sections, element_bytes: ready.prepared.element_bytes }
+}
+
+/// Reads a job's files after a restart. What a crash kept it from keeping is prepared again, which gives the same.
+///
+/// # Errors
+/// What is gone, in words.
+pub(super) async fn load(
+    specs: &Specs,
+    blobs: &Blobs,
+    preparer: &Preparer,
+    terms: &Terms,
+    range: &RangeTerms,
+) -> Result<JobFiles, String> {
+    let (specs, digest, prepared) = (specs.clone(), terms.spec, range.prepared);
+    let read = tokio::task::spawn_blocking(move || specs.range_spec(&digest, &prepared)).await;
+    let RangeSpec { spec, sections } = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let kind: Kind = terms.kind.parse().map_err(|error| format!("{error}"))?;
+    let (job, element_bytes) = (terms.job, u64::from(range.element_bytes));
+    let sections: Arc<[Section]> = sections.into();
+    let files = JobFiles { job, kind, spec, sections, element_bytes };
+    let owner = Owner::Job(job);
+    let missing = |input: &Digest| !blobs.owns(&owner, input) || blobs.bytes(input).is_err();
+    if !inputs(&files.sections).iter().any(missing) {
+        return Ok(files);
+    }
+    tracing::warn!(%job, "its inputs are made again");
+    let ready = preparer.ready(&terms.sponsor, kind, &files.spec).await.map_err(|error| match error {
+        PortError::Fields(fields) => fields.iter().map(|fault| format!("{}: {}", fault.field, fault.detail)).collect(),
+        other => other.to_string(),
+    })?;
+    if ready.prepared.sections[..] != files.sections[..] {
+        return Err("its inputs were made again and are not the same".into());
+    }
+    let (blobs, kept) = (blobs.clone(), files.sections.clone());
+    let adopted = tokio::task::spawn_blocking(move || adopt_inputs(&blobs, job, &kept)).await;
+    adopted.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    Ok(files)
+}
