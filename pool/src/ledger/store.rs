@@ -439,6 +439,15 @@ impl Store {
         Ok(totals.map_or(0, |totals| totals.fees))
     }
 
+    /// What the pool has of an asset: its fees, less what went out for duplicates.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn fees(&self, asset: &AssetName) -> Result<u128, StoreError> {
+        let totals: Option<AssetTotals> = self.get(&Key::Asset(asset.clone()))?;
+        Ok(totals.map_or(0, |totals| totals.fees))
+    }
+
     /// A miner's key.
     ///
     /// # Errors
