@@ -35,8 +35,9 @@ impl Ends {
 impl Listener for Ends {
     fn share(&mut self, _: &AccountName, _: Effort<'_>, _: u128, _: Millis) {}
     fn closed(&mut self, job: JobId) {
-        // Whoever listened may be gone, where a test stops its pool.
-        drop(self.0.send(job));
+        if self.0.send(job).is_err() {
+            tracing::trace!("whoever listened is gone, where a test stops its pool");
+        }
         drop(self.1.send(desk::Event::Closed(job)));
     }
     fn unit(&mut self, unit: UnitInfo) {
