@@ -22,9 +22,9 @@ const SEARCH_VERSION: u8 = 2;
 const RANGE_VERSION: u8 = 3;
 
 /// Most bytes of one element's result.
-const ELEMENT_BYTES_MAX: u32 = 1 << 26;
+pub const ELEMENT_BYTES_MAX: u32 = 1 << 26;
 /// Most units of a batch.
-const BATCH_UNITS_MAX: u32 = 1024;
+pub const BATCH_UNITS_MAX: u32 = 1024;
 /// Most parts of a unit that are recomputed.
 pub const AUDIT_PARTS_MAX: u32 = 4096;
 
