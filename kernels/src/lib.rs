@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod discover;
 mod job;
+mod launches;
 pub mod measure;
 pub mod opencl;
 pub mod pci;
@@ -20,4 +21,4 @@ mod tune;
 
 pub use backend::{Backend, Device, DeviceError, DeviceInfo, OpenOptions};
 pub use discover::{Absent, Discovery, PassedOver, SelectError, Selector, UnknownSelector, discover};
-pub use selftest::{SelfTestFailure, self_test};
+pub use selftest::{SelfTestFailure, self_test, self_test_kind};

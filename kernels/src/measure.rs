@@ -1,10 +1,15 @@
 //! How fast a device is, and how much to give it at a time.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lode_kinds::Kind;
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
+use lode_kinds::range::Task;
+use lode_kinds::render::{BLOCK_PIXELS, build, samples};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::backend::{Device, DeviceError};
 
@@ -66,8 +71,45 @@ pub fn rate(device: &mut dyn Device, algorithm: Algorithm, length: Duration) -> 
     }
 }
 
-/// How many nonces, or elements of a task, to give a device at a time, so that it answers about every 100 ms: long enough to be worth a launch,
-/// short enough to turn to new work. It only computes; the caller measures.
+/// Renders the Cornell box for about `length` after a warm-up, and answers the paths a second. Whole pictures are measured,
+/// for some parts of it are dearer than others: 512 by 512 pixels, four paths each, of at most eight segments.
+///
+/// # Errors
+/// When the device fails.
+pub fn paths_a_second(device: &mut dyn Device, length: Duration) -> Result<f64, DeviceError> {
+    const SIDE: u32 = 512;
+    const SAMPLES: u32 = 4;
+    let scene = build(&samples::cornell_box()).expect("a made scene can be built");
+    let section = json!({
+        "width": SIDE, "height": SIDE, "samples": 1 << 16, "pass_samples": SAMPLES, "max_depth": 8, "seed": 0,
+        "albedo": false, "normal": false, "depth": false,
+    });
+    let task = Arc::new(Task::parse(Kind::Render, &section, vec![scene]).expect("a made section is a task"));
+    let picture = u64::from(SIDE * SIDE / BLOCK_PIXELS);
+    let paths = f64::from(SIDE * SIDE * SAMPLES);
+    device.load(&task)?;
+    let mut bytes = Vec::new();
+    // Enough of the first picture that the kernel is warm and its launches have their length.
+    device.run(0..picture / 4, &mut bytes)?;
+    let (mut at_once, mut pictures) = (1_u32, 0_u32);
+    let begin = Instant::now();
+    loop {
+        bytes.clear();
+        device.run(0..picture * u64::from(at_once), &mut bytes)?;
+        pictures += at_once;
+        let elapsed = begin.elapsed();
+        if elapsed >= length {
+            return Ok(paths * f64::from(pictures) / elapsed.as_secs_f64().max(1e-9));
+        }
+        at_once = (at_once * 2).min(PICTURES_AT_ONCE);
+    }
+}
+
+/// Pictures that a device is given at once at most, so that its launches are long and their results take 100 MB.
+const PICTURES_AT_ONCE: u32 = 32;
+
+/// How many nonces, or elements of a task, to give a device at a time, so that it answers about every 100 ms: long enough
+/// to be worth a launch, short enough to turn to new work. It only computes; the caller measures.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     count: u64,

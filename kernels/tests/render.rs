@@ -15,10 +15,10 @@ use serde_json::json;
 /// What a child process does.
 const CHILD: &str = "LODE_TEST_RENDER_CHILD";
 
-/// Every feature of the path tracer, in four elements of which two reach beyond the picture.
+/// Every feature of the path tracer, in elements of which some reach beyond the picture.
 fn featured() -> Arc<Task> {
     let spec = json!({
-        "width": 24, "height": 16, "samples": 3, "pass_samples": 2, "max_depth": 6, "seed": 11,
+        "width": 40, "height": 24, "samples": 5, "pass_samples": 2, "max_depth": 6, "seed": 11,
         "albedo": true, "normal": true, "depth": true,
     });
     let scene = build(&samples::every_feature()).unwrap();
@@ -80,10 +80,10 @@ fn agree() {
     let error = device.run(0..1, &mut Vec::new()).unwrap_err();
     assert_eq!(error.to_string(), "cuda:0: no task is loaded");
     let (featured, boxed) = (featured(), boxed());
-    assert_eq!((featured.elements(), boxed.elements()), (4, 5));
+    assert_eq!((featured.elements(), boxed.elements()), (18, 5));
     device.load(&featured).unwrap();
-    agrees(device.as_mut(), &featured, 0..4);
-    agrees(device.as_mut(), &featured, 2..2);
+    agrees(device.as_mut(), &featured, 0..18);
+    agrees(device.as_mut(), &featured, 7..7);
     // More elements than a first launch has, so that launches follow each other and the last one is short.
     device.load(&boxed).unwrap();
     agrees(device.as_mut(), &boxed, 0..5);

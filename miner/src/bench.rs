@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use lode_kernels::discover::{discover, survey};
-use lode_kernels::measure::rate;
-use lode_kernels::{Device, OpenOptions, SelectError, Selector, self_test};
+use lode_kernels::measure::{paths_a_second, rate};
+use lode_kernels::{Device, OpenOptions, SelectError, Selector, self_test, self_test_kind};
 use lode_kinds::Kind;
 use lode_kinds::hash::Algorithm;
 use serde::Serialize;
@@ -16,7 +16,8 @@ use crate::units;
 #[derive(Debug, Serialize)]
 pub struct Row {
     kind: &'static str,
-    algorithm: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    algorithm: Option<&'static str>,
     device: String,
     rate: f64,
     unit: &'static str,
@@ -68,31 +69,30 @@ fn open_all(report: &mut Report) -> Vec<Box<dyn Device>> {
 
 /// A rate of a device that computes wrongly says nothing, so it is tested first.
 fn measure(device: &mut dyn Device, kind: Kind, algorithm: Algorithm, length: Duration) -> Result<Row, String> {
-    self_test(device, algorithm).map_err(|error| error.to_string())?;
-    let rate = match kind {
-        Kind::Hash => rate(device, algorithm, length).map_err(|error| error.reason)?.per_second(),
-        Kind::Render => return Err("it is not measured yet".to_owned()),
+    let (rate, unit, algorithm) = match kind {
+        Kind::Hash => {
+            self_test(device, algorithm).map_err(|error| error.to_string())?;
+            let rate = rate(device, algorithm, length).map_err(|error| error.reason)?.per_second();
+            (rate, "H/s", Some(algorithm.name()))
+        }
+        Kind::Render => {
+            self_test_kind(device, kind).map_err(|error| error.to_string())?;
+            (paths_a_second(device, length).map_err(|error| error.reason)?, "paths/s", None)
+        }
     };
     let info = device.info();
-    let algorithm = algorithm.name();
-    Ok(Row {
-        kind: kind.name(),
-        algorithm,
-        device: info.id(),
-        rate: rate.round(),
-        unit: "H/s",
-        name: info.name.clone(),
-    })
+    Ok(Row { kind: kind.name(), algorithm, device: info.id(), rate: rate.round(), unit, name: info.name.clone() })
 }
 
 impl Report {
     /// For people.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut text = format!("{:<8} {:<10} {:<10} {:>12}  NAME\n", "KIND", "ALGORITHM", "DEVICE", "RATE");
+        let mut text = format!("{:<8} {:<10} {:<10} {:>15}  NAME\n", "KIND", "ALGORITHM", "DEVICE", "RATE");
         for row in &self.rows {
-            let rate = units::rate(row.rate);
-            writeln!(text, "{:<8} {:<10} {:<10} {rate:>12}  {}", row.kind, row.algorithm, row.device, row.name)
+            let rate = units::rate_of(row.rate, row.unit);
+            let algorithm = row.algorithm.unwrap_or("-");
+            writeln!(text, "{:<8} {algorithm:<10} {:<10} {rate:>15}  {}", row.kind, row.device, row.name)
                 .expect("writing to a String cannot fail");
         }
         text

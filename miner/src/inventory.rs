@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use lode_kernels::discover::{Candidate, survey};
-use lode_kernels::{Absent, DeviceInfo, OpenOptions, self_test};
+use lode_kernels::{Absent, Device, DeviceInfo, OpenOptions, SelfTestFailure, self_test, self_test_kind};
 use lode_kinds::Kind;
 use lode_kinds::hash::Algorithm;
 use serde::Serialize;
@@ -19,13 +19,14 @@ pub struct Listed {
     self_test: Vec<TestResult>,
 }
 
-/// How a device did with one kind: it passed if it passed with every algorithm.
+/// How a device did with one kind: it passed at hash if it passed with every algorithm.
 #[derive(Debug, Serialize)]
 struct TestResult {
     kind: &'static str,
     passed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     algorithms: Vec<AlgorithmResult>,
 }
 
@@ -72,9 +73,9 @@ impl Inventory {
     }
 }
 
-/// `hash ok (sha256d, scrypt)`, and what failed after it.
+/// `hash ok (sha256d, scrypt), render ok`, with what failed in its place.
 fn shown(tests: &[TestResult]) -> String {
-    let of_kind = |test: &TestResult| {
+    let of_algorithms = |test: &TestResult| {
         let passed = test.algorithms.iter().filter(|result| result.passed).map(|result| result.algorithm);
         let passed: Vec<&str> = passed.collect();
         let passed = (!passed.is_empty()).then(|| format!("{} ok ({})", test.kind, passed.join(", ")));
@@ -84,22 +85,37 @@ fn shown(tests: &[TestResult]) -> String {
         });
         passed.into_iter().chain(failed).collect::<Vec<_>>()
     };
+    let of_kind = |test: &TestResult| match &test.reason {
+        _ if !test.algorithms.is_empty() => of_algorithms(test),
+        None => vec![format!("{} ok", test.kind)],
+        Some(reason) => vec![format!("{} FAILED: {reason}", test.kind)],
+    };
     tests.iter().flat_map(of_kind).collect::<Vec<_>>().join(", ")
 }
 
 fn list(candidate: Candidate) -> Listed {
     let info = candidate.info().clone();
     let mut opened = candidate.open(&OpenOptions::of_user());
-    let mut test = |algorithm: Algorithm| {
-        let tested = match &mut opened {
-            Ok(device) => self_test(device.as_mut(), algorithm).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        AlgorithmResult { algorithm: algorithm.name(), passed: tested.is_ok(), reason: tested.err() }
+    let mut run = |test: &dyn Fn(&mut dyn Device) -> Result<(), SelfTestFailure>| match &mut opened {
+        Ok(device) => test(device.as_mut()).err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
     };
-    let algorithms: Vec<_> = Algorithm::ALL.iter().map(|algorithm| test(*algorithm)).collect();
-    let reason =
-        algorithms.iter().find_map(|result| Some(format!("{}: {}", result.algorithm, result.reason.as_ref()?)));
-    let hash = TestResult { kind: Kind::Hash.name(), passed: reason.is_none(), reason, algorithms };
-    Listed { id: info.id(), info, self_test: vec![hash] }
+    let self_test = Kind::ALL.iter().map(|&kind| match kind {
+        Kind::Hash => {
+            let of = |&algorithm: &Algorithm| {
+                let reason = run(&|device| self_test(device, algorithm));
+                AlgorithmResult { algorithm: algorithm.name(), passed: reason.is_none(), reason }
+            };
+            let algorithms: Vec<_> = Algorithm::ALL.iter().map(of).collect();
+            let failed = |result: &AlgorithmResult| Some(format!("{}: {}", result.algorithm, result.reason.as_ref()?));
+            let reason = algorithms.iter().find_map(failed);
+            TestResult { kind: kind.name(), passed: reason.is_none(), reason, algorithms }
+        }
+        Kind::Render => {
+            let reason = run(&|device| self_test_kind(device, kind));
+            TestResult { kind: kind.name(), passed: reason.is_none(), reason, algorithms: Vec::new() }
+        }
+    });
+    let self_test = self_test.collect();
+    Listed { id: info.id(), info, self_test }
 }

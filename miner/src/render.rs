@@ -1,28 +1,28 @@
 //! `lode-miner render`: one picture of a scene on one of this machine's devices, without a pool.
 
 use std::convert::Infallible;
-use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use lode_kernels::opencl::{self, Found, Renderer};
-use lode_kernels::{Backend, Selector};
+use lode_kernels::discover::{Candidate, survey};
+use lode_kernels::{Device, DeviceError, OpenOptions, Selector};
+use lode_kinds::Kind;
+use lode_kinds::range::Task;
 use lode_kinds::render::assemble::assemble;
 use lode_kinds::render::denoise::denoise;
 use lode_kinds::render::environment::environment;
 use lode_kinds::render::grid::Grid;
 use lode_kinds::render::import::{Import, View};
 use lode_kinds::render::spec::Spec;
-use lode_kinds::render::{Scene, Settings, build, picture, render_element};
+use lode_kinds::render::{build, picture};
 use serde_json::{Map, Value, json};
 
 use crate::args::RenderArgs;
 
-/// Work given to an OpenCL device at a time, in paths: a fraction of a second on a CPU.
-const PATHS_AT_ONCE: u32 = 1 << 18;
+/// What a device is given at a time takes at least this long, so that it is worth a launch.
+const SLICE: Duration = Duration::from_millis(200);
 
 /// Renders what was asked for and writes the file. Gives what people are told of it.
 ///
@@ -34,25 +34,23 @@ pub fn render(args: &RenderArgs) -> Result<String, String> {
     let surroundings = args.environment.as_deref().map(read).transpose()?;
     let spec = spec(args, surroundings.is_some())?;
     let scene = args.scene.display();
-    let (scene, triangles, notes) =
+    let (blob, triangles, notes) =
         prepare(&spec, &file, surroundings.as_deref()).map_err(|error| format!("{scene}: {error}"))?;
     for note in notes {
         tracing::warn!("{}: {note}", args.scene.display());
     }
     let grid = Grid::of(&spec);
-    let settings = Settings::new(
-        [spec.width, spec.height],
-        spec.samples,
-        grid.pass_samples(),
-        spec.max_depth,
-        spec.frame_seed(0),
-        spec.layers(),
-    );
-    let settings = settings.map_err(|error| error.to_string())?;
+    let layers = spec.layers();
+    let section = json!({
+        "width": spec.width, "height": spec.height, "samples": spec.samples, "pass_samples": grid.pass_samples(),
+        "max_depth": spec.max_depth, "seed": spec.frame_seed(0),
+        "albedo": layers.albedo, "normal": layers.normal, "depth": layers.depth,
+    });
+    let task = Task::parse(Kind::Render, &section, vec![blob]).map_err(|error| error.to_string())?;
     let prepared = began.elapsed();
-    let device = Target::choose(args.device)?;
+    let mut device = choose(args.device)?;
     let begin = Instant::now();
-    let elements = device.render(&scene, &settings)?;
+    let elements = elements(device.as_mut(), &Arc::new(task)).map_err(|error| error.to_string())?;
     let took = begin.elapsed();
     let mut elements = elements.into_iter();
     let numbers = |element: u64| -> Result<Option<Vec<u8>>, Infallible> {
@@ -72,7 +70,7 @@ pub fn render(args: &RenderArgs) -> Result<String, String> {
         spec.width,
         spec.height,
         spec.samples,
-        device.id(),
+        device.info().id(),
         paths / took.as_secs_f64().max(1e-9) / 1e6,
     ))
 }
@@ -104,8 +102,8 @@ fn spec(args: &RenderArgs, surrounded: bool) -> Result<Spec, String> {
     })
 }
 
-/// The flat scene, how many triangles it has, and what of the file is not rendered.
-fn prepare(spec: &Spec, file: &[u8], surroundings: Option<&[u8]>) -> Result<(Scene, usize, Vec<String>), String> {
+/// The flat scene's blob, how many triangles it has, and what of the file is not rendered.
+fn prepare(spec: &Spec, file: &[u8], surroundings: Option<&[u8]>) -> Result<(Vec<u8>, usize, Vec<String>), String> {
     let import = Import::open(file).map_err(|error| error.to_string())?;
     #[expect(clippy::cast_precision_loss, reason = "sides are below 2^24")]
     let aspect = spec.width as f32 / spec.height as f32;
@@ -114,102 +112,50 @@ fn prepare(spec: &Spec, file: &[u8], surroundings: Option<&[u8]>) -> Result<(Sce
     let around = environment(&spec.environment, surroundings, &imported.model).map_err(|error| error.to_string())?;
     imported.model.environment = around;
     let blob = build(&imported.model).map_err(|error| error.to_string())?;
-    let scene = Scene::parse(&blob).map_err(|error| error.to_string())?;
-    Ok((scene, imported.model.triangles.len(), imported.notes))
+    Ok((blob, imported.model.triangles.len(), imported.notes))
 }
 
-/// Where a picture is rendered.
-enum Target {
-    OpenCl(Found),
-    Cpu,
-}
-
-impl Target {
-    /// The device that is asked for, or the first OpenCL device, or the CPU.
-    fn choose(selector: Option<Selector>) -> Result<Target, String> {
-        let nth = match selector {
-            Some(Selector::One(Backend::Cpu, 0) | Selector::Backend(Backend::Cpu)) => return Ok(Target::Cpu),
-            Some(Selector::One(Backend::OpenCl, index)) => index as usize,
-            None | Some(Selector::All | Selector::Backend(Backend::OpenCl)) => 0,
-            Some(other) => {
-                return Err(format!("--device: {other} cannot render; cpu, opencl, or one as in opencl:0 can"));
-            }
-        };
-        let found = opencl::find().and_then(|found| {
-            let (have, chosen) = (found.len(), found.into_iter().nth(nth));
-            chosen.ok_or_else(|| format!("--device: no opencl:{nth} on this machine, which has {have}"))
-        });
-        match (found, selector) {
-            (Ok(found), _) => Ok(Target::OpenCl(found)),
-            (Err(_), None | Some(Selector::All)) => Ok(Target::Cpu),
-            (Err(reason), _) => Err(reason),
-        }
-    }
-
-    fn id(&self) -> String {
-        match self {
-            Target::OpenCl(found) => found.info().id(),
-            Target::Cpu => "cpu:0".to_owned(),
-        }
-    }
-
-    /// The bytes of every element, in order.
-    fn render(&self, scene: &Scene, settings: &Settings) -> Result<Vec<Vec<u8>>, String> {
-        let progress = ProgressBar::new(u64::from(settings.elements()));
-        let elements = match self {
-            Target::OpenCl(found) => on_opencl(found, scene, settings, &progress)?,
-            Target::Cpu => on_cpu(scene, settings, &progress),
-        };
-        progress.finish_and_clear();
-        Ok(elements)
-    }
-}
-
-fn on_opencl(
-    found: &Found,
-    scene: &Scene,
-    settings: &Settings,
-    progress: &ProgressBar,
-) -> Result<Vec<Vec<u8>>, String> {
-    let lanes = if found.info().is_cpu { 8 } else { 1 };
-    let mut renderer = Renderer::new(found, scene, *settings, lanes).map_err(|error| error.to_string())?;
-    let mut elements = Vec::new();
-    let (mut first, all) = (0, settings.elements());
-    while first < all {
-        let paths = settings.element(first).samples * lode_kinds::render::BLOCK_PIXELS;
-        let count = (PATHS_AT_ONCE / paths).clamp(1, all - first);
-        let numbers = renderer.render(first, count).map_err(|error| error.to_string())?;
-        elements.extend(numbers.chunks_exact(settings.element_numbers()).map(bytes));
-        first += count;
-        progress.set_position(u64::from(first));
-    }
-    Ok(elements)
-}
-
-fn on_cpu(scene: &Scene, settings: &Settings, progress: &ProgressBar) -> Vec<Vec<u8>> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let next = AtomicU32::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let element = next.fetch_add(1, Ordering::Relaxed);
-            if element >= settings.elements() {
-                return done;
-            }
-            done.push((element, bytes(&render_element(scene, settings, element))));
-            progress.inc(1);
-        }
+/// The device that is asked for, or the first OpenCL device, or the CPU.
+fn choose(selector: Option<Selector>) -> Result<Box<dyn Device>, String> {
+    let survey = survey();
+    let ids: Vec<String> = survey.found.iter().map(|found| found.info().id()).collect();
+    let wanted = |found: &Candidate, selector: Selector| match selector {
+        Selector::All => true,
+        Selector::Backend(backend) => found.info().backend == backend,
+        Selector::One(backend, index) => found.info().backend == backend && found.info().index == index,
     };
-    let mut elements: Vec<_> = thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let joined = running.into_iter().map(|thread| thread.join().expect("rendering panics only on a bug"));
-        joined.flatten().collect()
-    });
-    elements.sort_unstable_by_key(|(element, _)| *element);
-    elements.into_iter().map(|(_, bytes)| bytes).collect()
+    let selected = survey.found.into_iter().filter(|found| wanted(found, selector.unwrap_or(Selector::All)));
+    let mut refused = None;
+    for found in selected {
+        let id = found.info().id();
+        let device = found.open(&OpenOptions::of_user()).map_err(|error| error.to_string());
+        match device.and_then(|device| device.can(Kind::Render).map(|()| device)) {
+            Ok(device) => return Ok(device),
+            Err(reason) => refused = Some(format!("--device: {id} cannot render: {reason}")),
+        }
+    }
+    Err(refused.unwrap_or_else(|| {
+        let selector = selector.unwrap_or(Selector::All);
+        format!("--device: no {selector} on this machine, which has {}", ids.join(", "))
+    }))
 }
 
-/// An element's numbers as they go over the wire: little-endian.
-fn bytes(numbers: &[f32]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+/// The bytes of every element, in order.
+fn elements(device: &mut dyn Device, task: &Arc<Task>) -> Result<Vec<Vec<u8>>, DeviceError> {
+    let progress = ProgressBar::new(task.elements());
+    device.load(task)?;
+    let mut bytes = Vec::new();
+    let (mut first, mut count) = (0, 1);
+    while first < task.elements() {
+        let end = task.elements().min(first + count);
+        let begin = Instant::now();
+        device.run(first..end, &mut bytes)?;
+        if begin.elapsed() < SLICE {
+            count *= 2;
+        }
+        first = end;
+        progress.set_position(first);
+    }
+    progress.finish_and_clear();
+    Ok(bytes.chunks_exact(task.element_bytes()).map(<[u8]>::to_vec).collect())
 }

@@ -7,9 +7,15 @@ use lode_protocol::{Algorithm, Difficulty};
 /// A rate in hashes a second: `27.45 MH/s`.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
-    let steps = [(1e15, "PH/s"), (1e12, "TH/s"), (1e9, "GH/s"), (1e6, "MH/s"), (1e3, "kH/s"), (1.0, "H/s")];
-    let (size, unit) = steps.into_iter().find(|(size, _)| per_second >= *size).unwrap_or((1.0, "H/s"));
-    format!("{:.2} {unit}", per_second / size)
+    rate_of(per_second, "H/s")
+}
+
+/// A rate in any unit: `1.95 Mpaths/s`.
+#[must_use]
+pub fn rate_of(per_second: f64, unit: &str) -> String {
+    let steps = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")];
+    let (size, prefix) = steps.into_iter().find(|(size, _)| per_second >= *size).unwrap_or((1.0, ""));
+    format!("{:.2} {prefix}{unit}", per_second / size)
 }
 
 /// A difficulty as miners of `algorithm` write it, to six digits: `0.02`, `1.5e-6`, `65536`.

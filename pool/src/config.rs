@@ -13,6 +13,7 @@ use lode_protocol::{Algorithm, Difficulty, Hashes, hex};
 use toml::{Table, Value};
 
 use crate::blobs;
+use crate::desk;
 use crate::stratum::accept::Limits;
 use crate::stratum::bans;
 use crate::vardiff;
@@ -50,10 +51,14 @@ pub struct Config {
     pub scrypt_vardiff: vardiff::Options,
     /// How range work is cut: sizes of units in the difficulty that their work is worth.
     pub range: vardiff::Options,
+    /// How range work is checked.
+    pub audit: desk::Options,
     /// Where the pages and the API are.
     pub http: SocketAddr,
     /// Where miners of range work find this pool's HTTP side; its port on the host that they know where `None`.
     pub public_url: Option<String>,
+    /// Whether anyone may see the pictures of running jobs.
+    pub public_previews: bool,
     /// Whether a proxy in front encrypts, so that keys are taken from other machines.
     pub tls_proxy: bool,
     /// Most bytes of a request's body.
@@ -104,8 +109,10 @@ impl Default for Config {
                 least: Difficulty::MIN,
                 most: Difficulty::MAX,
             },
+            audit: desk::Options::default(),
             http: SocketAddr::from(([0, 0, 0, 0], 8080)),
             public_url: None,
+            public_previews: true,
             tls_proxy: false,
             body_bytes: 1 << 20,
             blobs: blobs::Limits {
@@ -165,6 +172,10 @@ fn integer(value: &Value, low: u64, high: u64) -> Option<u64> {
 
 fn size(value: &Value, low: u64, high: u64) -> Option<usize> {
     usize::try_from(integer(value, low, high)?).ok()
+}
+
+fn count_of(value: &Value, low: u64, high: u64) -> Option<u32> {
+    u32::try_from(integer(value, low, high)?).ok()
 }
 
 fn seconds(value: &Value, high: u64) -> Option<Duration> {
@@ -402,6 +413,48 @@ const ROWS: &[Row] = &[
         show: |c| Value::Float(c.range.most.to_f64(Algorithm::Sha256d)),
     },
     Row {
+        name: "audit.units",
+        takes: "an integer from 1 to 1024",
+        meaning: "units of a batch that are drawn and recomputed in part; all of a key whose trust is not earned",
+        read: |c, v| count_of(v, 1, 1024).map(|n| c.audit.units = n),
+        show: |c| whole(c.audit.units.into()),
+    },
+    Row {
+        name: "audit.batch_units",
+        takes: "an integer from 1 to 1024",
+        meaning: "units of one key and job that close a batch",
+        read: |c, v| count_of(v, 1, 1024).map(|n| c.audit.batch_units = n),
+        show: |c| whole(c.audit.batch_units.into()),
+    },
+    Row {
+        name: "audit.batch_s",
+        takes: "an integer from 1 to 86400",
+        meaning: "seconds after its first unit that close a batch",
+        read: |c, v| integer(v, 1, 86_400).map(|n| c.audit.batch_ms = n * 1000),
+        show: |c| whole(c.audit.batch_ms / 1000),
+    },
+    Row {
+        name: "audit.clean_batches",
+        takes: "an integer from 0 to 1000000",
+        meaning: "clean batches that earn a key the trust to have units drawn and not all taken",
+        read: |c, v| count_of(v, 0, 1_000_000).map(|n| c.audit.clean_batches = n),
+        show: |c| whole(c.audit.clean_batches.into()),
+    },
+    Row {
+        name: "audit.canary",
+        takes: "an integer from 0 to 1000000",
+        meaning: "one in so many units issued is one that is done already, to compare; 0 for none",
+        read: |c, v| count_of(v, 0, 1_000_000).map(|n| c.audit.canary = n),
+        show: |c| whole(c.audit.canary.into()),
+    },
+    Row {
+        name: "audit.secret_period_s",
+        takes: "an integer from 1 to 31536000",
+        meaning: "seconds that a secret is drawn with before the next is committed",
+        read: |c, v| integer(v, 1, 31_536_000).map(|n| c.audit.secret_period_ms = n * 1000),
+        show: |c| whole(c.audit.secret_period_ms / 1000),
+    },
+    Row {
         name: "http.address",
         takes: "an IP address and a port such as \"0.0.0.0:8080\"",
         meaning: "where the pages, the JSON API and the metrics are; port 0 takes any that is free",
@@ -420,6 +473,13 @@ const ROWS: &[Row] = &[
             (plain && known).then_some(())
         },
         show: |c| text(c.public_url.as_deref().unwrap_or_default()),
+    },
+    Row {
+        name: "http.public_previews",
+        takes: "true or false",
+        meaning: "whether anyone may see the pictures of range jobs as they fill, or their sponsors only",
+        read: |c, v| v.as_bool().map(|on| c.public_previews = on),
+        show: |c| Value::Boolean(c.public_previews),
     },
     Row {
         name: "http.tls_proxy",
@@ -521,6 +581,9 @@ impl Config {
         }
         if self.scrypt_vardiff.least > self.scrypt_vardiff.most {
             return fail("vardiff.scrypt_least is above vardiff.scrypt_most".into());
+        }
+        if self.audit.units > self.audit.batch_units {
+            return fail("audit.units is above audit.batch_units".into());
         }
         if self.range.least > self.range.most {
             return fail("range.least is above range.most".into());

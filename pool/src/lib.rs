@@ -5,6 +5,7 @@ pub mod bench;
 pub mod blobs;
 pub mod clock;
 pub mod config;
+pub mod desk;
 pub mod face;
 pub mod jobs;
 pub mod ledger;

@@ -91,6 +91,15 @@ impl Stats {
         inner.accounts.entry(account.clone()).or_default().add(work, at);
     }
 
+    /// Takes work back from an account, as its batch is void. What was done within a window stays in it.
+    pub fn take_back(&self, account: &AccountName, work: u128) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.all = inner.all.saturating_sub(work);
+        if let Some(total) = inner.totals.get_mut(account) {
+            total.0 = total.0.saturating_sub(work);
+        }
+    }
+
     /// The pool's windows.
     #[must_use]
     pub fn pool(&self, now: Millis) -> WorkWindows {
@@ -164,6 +173,8 @@ mod tests {
             assert_eq!(stats.rate(other, start), None);
         }
         assert_eq!(stats.pool(start + 120_000).m1, Work(0));
+        stats.take_back(&alice, 10_000);
+        assert_eq!((stats.pool(start).all, stats.leaders()[0].1), (Work(1_111), 1_111));
     }
 
     #[test]

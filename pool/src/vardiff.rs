@@ -87,6 +87,13 @@ impl Vardiff {
         self.restart(self.difficulty, now);
     }
 
+    /// No share was to be expected until now, so that there being none says nothing of its speed.
+    pub fn excuse(&mut self, now: Millis) {
+        if self.shares == 0 {
+            self.since = now;
+        }
+    }
+
     /// A share of difficulty `of` came in. Gives the new difficulty if it changes.
     pub fn share(&mut self, of: Difficulty, now: Millis) -> Option<Difficulty> {
         self.shares += 1;

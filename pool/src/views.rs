@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::sponsor::SponsorBalance;
 use lode_protocol::api::{
-    Amount, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView, WorkerView,
+    Amount, AuditsView, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView,
+    WorkerView,
 };
 use lode_protocol::header::HEADER_BYTES;
 use lode_protocol::ids::{AccountName, AssetName, SponsorName};
@@ -15,18 +16,25 @@ use ruint::aliases::U256;
 use crate::clock::rfc3339;
 use crate::ledger::entry::{Outcome, Scheme};
 use crate::ledger::fold::{Account, Earning, Job, Solution, Sponsor, Worker};
-use crate::ledger::payout::settle;
+use crate::ledger::payout::{earned, settle};
 use crate::share::hash_of;
 use crate::stratum::presence::Rig;
 
 fn state(job: &Job) -> JobState {
     match job.closed.as_ref().map(|closed| closed.outcome) {
-        Some(Outcome::Solved) => JobState::Done,
+        Some(Outcome::Solved | Outcome::Completed { .. }) => JobState::Done,
         Some(Outcome::Cancelled) => JobState::Cancelled,
         Some(Outcome::Expired | Outcome::Exhausted) => JobState::Expired,
+        Some(Outcome::Quarantined) => JobState::Quarantined,
+        None if job.ending.is_some() || is_done(job) => JobState::Auditing,
         None if job.shares > 0 => JobState::Running,
         None => JobState::Open,
     }
+}
+
+/// Whether every element of a range job is done.
+fn is_done(job: &Job) -> bool {
+    job.terms.range().is_some_and(|range| range.cost.elements() == job.elements_done)
 }
 
 /// A job.
@@ -34,6 +42,9 @@ fn state(job: &Job) -> JobState {
 pub fn job(job: &Job) -> JobView {
     let terms = &job.terms;
     let closed = job.closed.as_ref();
+    let range = terms.range();
+    let so_far = |amount: u128| range.map(|_| Amount(amount));
+    let has_file = closed.is_some_and(|closed| matches!(closed.outcome, Outcome::Completed { .. }));
     JobView {
         id: terms.job,
         name: terms.name.clone(),
@@ -43,8 +54,8 @@ pub fn job(job: &Job) -> JobView {
         sponsor: terms.sponsor.clone(),
         asset: terms.asset.clone(),
         budget: Amount(terms.budget),
-        paid: closed.map(|closed| Amount(closed.paid)),
-        fee: closed.map(|closed| Amount(closed.fee)),
+        paid: closed.map(|closed| Amount(closed.paid)).or_else(|| so_far(job.paid)),
+        fee: closed.map(|closed| Amount(closed.fee)).or_else(|| so_far(job.fees)),
         refunded: closed.map(|closed| Amount(closed.refunded)),
         fee_bps: terms.fee_bps,
         payout: match terms.scheme {
@@ -61,12 +72,12 @@ pub fn job(job: &Job) -> JobView {
         cancel_at: job.cancel_at.map(rfc3339),
         closed_at: closed.map(|closed| rfc3339(closed.at)),
         solution: job.solution.as_ref().map(|solution| hex::encode(&solution.hash)),
-        elements: terms.range().map(|range| range.cost.elements()),
-        elements_done: None,
-        elements_matured: None,
-        audits: None,
-        preview: None,
-        result: job.solution.as_ref().map(|_| format!("/api/v1/jobs/{}/result", terms.job)),
+        elements: range.map(|range| range.cost.elements()),
+        elements_done: range.map(|_| job.elements_done),
+        elements_matured: range.map(|_| job.elements_matured),
+        audits: range.map(|_| AuditsView { passed: job.matured_batches, voided: job.voids }),
+        preview: range.filter(|_| job.elements_done > 0).map(|_| format!("/jobs/{}/preview.png", terms.job)),
+        result: (job.solution.is_some() || has_file).then(|| format!("/api/v1/jobs/{}/result", terms.job)),
     }
 }
 
@@ -76,21 +87,31 @@ fn muldiv(a: u128, b: u128, c: u128) -> u128 {
     u128::try_from(quotient).unwrap_or(u128::MAX)
 }
 
-/// What `work` would earn if the open job closed unsolved now, rounded down.
-fn pending(job: &Job, work: u128) -> u128 {
+/// What an account's work in an open job that is not payable yet is expected to come to, rounded down: in a search what
+/// it would be if that closed unsolved now, in a range job what all of it is worth once it matures.
+#[must_use]
+pub fn pending(job: &Job, earning: &Earning) -> u128 {
+    if job.closed.is_some() {
+        return 0;
+    }
+    if job.terms.range().is_some() {
+        return earned(&job.terms, earning.work.saturating_sub(earning.matured_work)).pay;
+    }
     let all: AccountName = "all".parse().expect("a plain word is a name");
     let settled = settle(&job.terms, Outcome::Expired, &BTreeMap::from([(all, job.work)]));
     let pot: u128 = settled.payouts.into_values().sum();
-    muldiv(pot, work, job.work)
+    muldiv(pot, earning.work, job.work)
 }
 
-/// What an account earned with a job.
+/// What an account earned with a job: what is payable, and what would be if all of the rest matured too.
 #[must_use]
 pub fn earning(job: &Job, earning: &Earning) -> EarningView {
-    let (amount, state_of) = match earning.amount {
-        Some(amount) => (amount, EarningState::Matured),
-        None => (pending(job, earning.work), EarningState::Pending),
+    let settled = match job.terms.range() {
+        Some(_) => job.closed.is_some(),
+        None => earning.amount.is_some(),
     };
+    let open = if settled { 0 } else { pending(job, earning) };
+    let amount = earning.amount.unwrap_or(0).saturating_add(open).saturating_add(earning.duplicates);
     EarningView {
         job: job.terms.job,
         name: job.terms.name.clone(),
@@ -100,22 +121,22 @@ pub fn earning(job: &Job, earning: &Earning) -> EarningView {
         work_total: Work(job.work),
         share_ppm: u32::try_from(muldiv(1_000_000, earning.work, job.work)).unwrap_or(u32::MAX),
         amount: Amount(amount),
-        pending: Amount(if state_of == EarningState::Pending { amount } else { 0 }),
-        state: state_of,
+        pending: Amount(open),
+        state: if settled { EarningState::Matured } else { EarningState::Pending },
         closed_at: job.closed.as_ref().map(|closed| rfc3339(closed.at)),
     }
 }
 
-/// An account's balances: its record, and what it has in open jobs.
+/// An account's balances: its record, and what is expected of open jobs.
 #[must_use]
-pub fn balances(record: &Account, open: &[EarningView]) -> BTreeMap<AssetName, BalanceView> {
+pub fn balances(record: &Account, expected: &[(AssetName, u128)]) -> BTreeMap<AssetName, BalanceView> {
     let mut balances: BTreeMap<AssetName, BalanceView> = BTreeMap::new();
     for (asset, &amount) in &record.matured {
         balances.entry(asset.clone()).or_default().matured = Amount(amount);
     }
-    for row in open {
-        let pending = &mut balances.entry(row.asset.clone()).or_default().pending;
-        *pending = Amount(pending.0.saturating_add(row.pending.0));
+    for (asset, amount) in expected {
+        let pending = &mut balances.entry(asset.clone()).or_default().pending;
+        *pending = Amount(pending.0.saturating_add(*amount));
     }
     balances
 }

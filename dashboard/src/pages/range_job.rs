@@ -98,6 +98,9 @@ impl<'a> RangeJob<'a> {
                 (None, JobState::Quarantined) => p.empty {
                     "It was stopped: its input has no result, as the pool found by its own computation."
                 },
+                (None, JobState::Auditing) if self.matured >= self.elements => p.empty {
+                    "All is done and audited; the result is being put together."
+                },
                 (None, JobState::Auditing) => p.empty { "All is done; the last of it is being audited." },
                 (None, _) if self.job.closed_at.is_some() => p.empty { "It ended before all was done." },
                 (None, _) => p.empty { "Not finished yet." },

@@ -1,11 +1,16 @@
 //! An open OpenCL device.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use lode_kinds::Kind;
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
+use lode_kinds::range::Task;
 use ocl::Result;
 
 use super::kernel::Loaded;
+use super::render::{self, Compiled, Renderer};
 use super::shape::Shape;
 use super::{Found, Handles, one_at_a_time, one_line};
 use crate::backend::{Device, DeviceError, DeviceInfo, OpenOptions};
@@ -25,12 +30,25 @@ pub struct OpenCl {
     /// How the kernels that were needed so far are shaped, in whatever context.
     shapes: Vec<(Algorithm, Shape)>,
     errors: u64,
+    /// The renderer's kernel, once it was needed.
+    compiled: Option<Compiled>,
+    /// The task that was loaded last.
+    renderer: Option<Renderer>,
 }
 
 impl OpenCl {
     pub(super) fn open(found: Found, options: OpenOptions) -> Result<Self> {
         let handles = Handles::new(&found, options.memory_max)?;
-        Ok(Self { found, handles, options, loaded: Vec::new(), shapes: Vec::new(), errors: 0 })
+        Ok(Self {
+            found,
+            handles,
+            options,
+            loaded: Vec::new(),
+            shapes: Vec::new(),
+            errors: 0,
+            compiled: None,
+            renderer: None,
+        })
     }
 
     fn load(&mut self, algorithm: Algorithm) -> Result<&mut Loaded> {
@@ -92,9 +110,25 @@ impl OpenCl {
         Ok(())
     }
 
+    fn renderer(&mut self, task: &Arc<Task>) -> Result<&mut Renderer> {
+        if !self.renderer.as_ref().is_some_and(|renderer| renderer.has(task)) {
+            self.renderer = None;
+            let _setup = one_at_a_time();
+            let compiled = match self.compiled.take() {
+                Some(compiled) => compiled,
+                None => Compiled::new(&self.handles, &self.options)?,
+            };
+            let renderer = Renderer::new(&compiled, task);
+            self.compiled = Some(compiled);
+            self.renderer = Some(renderer?);
+        }
+        Ok(self.renderer.as_mut().expect("it was just made"))
+    }
+
     /// Lets go of everything that was made on the device, and makes it anew.
     fn reopen(&mut self) -> Result<()> {
         self.loaded.clear();
+        (self.compiled, self.renderer) = (None, None);
         let _setup = one_at_a_time();
         self.handles = Handles::new(&self.found, self.options.memory_max)?;
         Ok(())
@@ -123,6 +157,45 @@ impl Device for OpenCl {
         tracing::warn!("{}; it is opened anew", self.error(&first));
         let again = self.reopen().and_then(|()| self.scan_once(scan, nonces, hits));
         again.map_err(|error| self.error(&error))
+    }
+
+    fn can(&self, kind: Kind) -> std::result::Result<(), String> {
+        match kind {
+            Kind::Hash => Ok(()),
+            Kind::Render => match render::missing(self.handles.device) {
+                None => Ok(()),
+                Some(missing) => Err(format!("the device has no {missing} in single precision")),
+            },
+        }
+    }
+
+    fn load(&mut self, task: &Arc<Task>) -> std::result::Result<(), DeviceError> {
+        if self.can(task.kind()).is_err() {
+            return Err(self.cannot(task.kind()));
+        }
+        self.renderer(task).map(drop).map_err(|error| self.error(&error))
+    }
+
+    fn run(&mut self, elements: Range<u64>, out: &mut Vec<u8>) -> std::result::Result<(), DeviceError> {
+        let id = self.handles.info.id();
+        let Some(renderer) = &mut self.renderer else {
+            return Err(DeviceError { device: id, reason: "no task is loaded".to_owned() });
+        };
+        let task = Arc::clone(renderer.task());
+        let place = |element: u64| u32::try_from(element).ok().filter(|_| element <= task.elements());
+        let (Some(first), Some(end)) = (place(elements.start), place(elements.end)) else {
+            panic!("elements {elements:?} of {}", task.elements());
+        };
+        let begin = out.len();
+        let Err(lost) = renderer.run(first..end, out) else { return Ok(()) };
+        // A driver that failed once may only have lost its context.
+        out.truncate(begin);
+        tracing::warn!("{}; it is opened anew", self.error(&lost));
+        let again = self.reopen().and_then(|()| self.renderer(&task)?.run(first..end, out));
+        again.map_err(|error| {
+            out.truncate(begin);
+            self.error(&error)
+        })
     }
 
     fn hardware_errors(&self) -> u64 {

@@ -1,19 +1,16 @@
 //! A kernel on a device: compiled for a shape, with its arguments, its buffers and its launches in flight.
 
-use std::ffi::CString;
-
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
 use ocl::Result;
-use ocl::core::{self, ArgVal, Event, Kernel, KernelWorkGroupInfo, KernelWorkGroupInfoResult, MemFlags, Program};
-use ocl::core::{ProgramInfo, ProgramInfoResult};
+use ocl::core::{self, ArgVal, Event, Kernel, KernelWorkGroupInfo, KernelWorkGroupInfoResult, MemFlags};
 
 use super::Handles;
+use super::program::Built;
 use super::shape::Shape;
 use crate::backend::OpenOptions;
-use crate::cache::{Cache, Key};
+use crate::cache::Cache;
 use crate::job::Job;
 use crate::search::{FOUND_MAX, FOUND_WORDS, Launcher, SLOTS};
-use crate::source::Source;
 
 /// Nonces that one launch tries at most; the kernels count them in 32 bits.
 const LAUNCH_MAX: u64 = 1 << 30;
@@ -53,8 +50,8 @@ impl Loaded {
 
     fn with_cache(handles: &Handles, algorithm: Algorithm, shape: Shape, options: &OpenOptions) -> Result<Self> {
         let (source, cache) = ((options.sources)(algorithm), &options.cache);
-        let (program, fresh) = program(handles, source, &shape.defines(), cache)?;
-        let kernel = core::create_kernel(&program, source.entry)?;
+        let built = Built::new(handles, source, &flags(&shape.defines()), cache)?;
+        let kernel = core::create_kernel(&built.program, source.entry)?;
         let asked = core::get_kernel_work_group_info(&kernel, handles.device, KernelWorkGroupInfo::WorkGroupSize)?;
         let group = match asked {
             KernelWorkGroupInfoResult::WorkGroupSize(items) => shape.group.min(items.max(1)),
@@ -75,9 +72,7 @@ impl Loaded {
         loaded.load(&Scan::new(algorithm, &[0; 80], [0; 32]))?;
         loaded.start(0, Nonces::new(0, 1).expect("one nonce"))?;
         loaded.finish(0)?;
-        if fresh {
-            keep(&program, &key(&loaded.handles, source, &shape.defines()), cache);
-        }
+        built.keep(cache);
         Ok(loaded)
     }
 
@@ -175,45 +170,6 @@ fn buffer(handles: &Handles, words: usize) -> Result<core::Mem> {
     Ok(made?)
 }
 
-fn key(handles: &Handles, source: Source, defines: &str) -> Key {
-    let info = &handles.info;
-    Key::new("opencl").with(source.text).with(options(defines)).with(&info.name).with(&info.driver)
-}
-
-fn options(defines: &str) -> String {
+fn flags(defines: &str) -> String {
     format!("-cl-std=CL1.2 -D FOUND_MAX={FOUND_MAX}u {defines}")
-}
-
-/// The compiled program, and whether it was compiled just now.
-fn program(handles: &Handles, source: Source, defines: &str, cache: &Cache) -> Result<(Program, bool)> {
-    let options = CString::new(options(defines)).expect("options have no zero byte");
-    let devices = [handles.device];
-    if let Some(binary) = cache.get(&key(handles, source, defines)) {
-        let built = core::create_program_with_binary(&handles.context, &devices, &[&binary])
-            .and_then(|program| core::build_program(&program, Some(&devices), &options, None, None).map(|()| program));
-        match built {
-            Ok(program) => return Ok((program, false)),
-            Err(error) => {
-                let error = super::one_line(&error);
-                tracing::warn!(
-                    "{}: the driver refuses a cached kernel, which is compiled anew: {error}",
-                    handles.info.id()
-                );
-            }
-        }
-    }
-    let text = CString::new(source.text).expect("a source has no zero byte");
-    let program = core::create_program_with_source(&handles.context, &[text])?;
-    core::build_program(&program, Some(&devices), &options, None, None)?;
-    Ok((program, true))
-}
-
-/// Keeps a compiled program for the next start; a driver that does not give it away is no obstacle.
-fn keep(program: &Program, key: &Key, cache: &Cache) {
-    if let Ok(ProgramInfoResult::Binaries(binaries)) = core::get_program_info(program, ProgramInfo::Binaries)
-        && let [binary] = &binaries[..]
-        && !binary.is_empty()
-    {
-        cache.put(key, binary);
-    }
 }

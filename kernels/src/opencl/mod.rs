@@ -7,7 +7,8 @@
 mod device;
 mod kernel;
 pub mod loader;
-pub mod render;
+mod program;
+mod render;
 mod shape;
 mod traits;
 
@@ -17,7 +18,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ocl::core::{self, DeviceId, DeviceInfo as Ask, DeviceInfoResult as Answer, PlatformId, PlatformInfo};
 
 pub use self::device::OpenCl;
-pub use self::render::Renderer;
 use self::traits::Traits;
 use crate::backend::{Backend, DeviceError, DeviceInfo, OpenOptions};
 use crate::search::Unsound;

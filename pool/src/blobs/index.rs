@@ -85,7 +85,7 @@ pub(super) struct Index {
 }
 
 /// What a blob of `bytes` counts for.
-pub(super) fn charge(bytes: u64) -> u64 {
+pub(crate) fn charge(bytes: u64) -> u64 {
     bytes.max(CHARGE_MIN)
 }
 
@@ -264,7 +264,7 @@ impl Index {
                 Owner::Sponsor(_) => {
                     format!("a sponsor's blobs and uploads have at most {most} bytes; yours have {held}")
                 }
-                _ => format!("results that are not submitted yet have at most {most} bytes; yours have {held}"),
+                _ => format!("the results of a connection have at most {most} bytes; yours have {held}"),
             }));
         }
         if !fits(total, limits.total_bytes) {

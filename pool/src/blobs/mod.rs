@@ -30,7 +30,8 @@ use std::path::PathBuf;
 
 use lode_protocol::Digest;
 
-pub use owner::{Guest, Owner, Quota};
+pub(crate) use index::charge;
+pub use owner::{Guest, Owner, Queue, Quota};
 pub use reading::Reading;
 pub use store::Blobs;
 pub use upload::{Delivery, Stored, Upload};

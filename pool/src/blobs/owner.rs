@@ -52,14 +52,6 @@ impl Quota {
         Quota { blob_bytes, bytes, uploads, queue: Queue::Sponsors }
     }
 
-    /// What a miner may upload that holds so many units, the largest with a result of so many bytes: as much again for
-    /// what it uploaded for units that were revoked.
-    #[must_use]
-    pub fn of_results(units: u32, result_bytes: u64) -> Quota {
-        let bytes = super::index::charge(result_bytes).saturating_mul(2 * u64::from(units.max(1)));
-        Quota { blob_bytes: result_bytes, bytes, uploads: 2, queue: Queue::Results }
-    }
-
     /// What this owner may have unless something else is said.
     pub(super) fn of(owner: &Owner, limits: &Limits) -> Quota {
         match owner {

@@ -1,12 +1,14 @@
 //! The blobs as the HTTP face asks for them: each step on a thread that may block.
 
+use std::fmt;
+
 use bytes::Bytes;
 use lode_dashboard::port::{self, PortError, Uploaded};
 use lode_protocol::Digest;
 use lode_protocol::api::BlobView;
 use tokio::task::spawn_blocking;
 
-use super::{BlobError, Blobs, Delivery, Owner, Quota, Reading, Upload};
+use super::{BlobError, Blobs, Delivery, Owner, Quota, Reading, Stored, Upload};
 
 impl From<BlobError> for PortError {
     fn from(error: BlobError) -> PortError {
@@ -51,6 +53,7 @@ impl Blobs {
         quota: Quota,
         delivery: port::Delivery,
         announced: Option<u64>,
+        arrived: Option<Arrived>,
     ) -> Result<Uploading, PortError> {
         let delivery = match delivery {
             port::Delivery::Once { expected } => Delivery::Once { expected },
@@ -58,7 +61,7 @@ impl Blobs {
         };
         let (blobs, owner) = (self.clone(), owner.clone());
         let upload = blocking(move || blobs.begin_within(&owner, quota, delivery, announced)).await?;
-        Ok(Uploading(Some(upload)))
+        Ok(Uploading { upload: Some(upload), arrived })
     }
 
     /// [`Blobs::read`] for the HTTP face.
@@ -73,9 +76,20 @@ impl Blobs {
     }
 }
 
+/// What is done with an upload that is whole, on a thread that may block.
+pub(crate) type Arrived = Box<dyn FnOnce(&Stored) + Send>;
+
 /// An upload; none once a step of it has failed.
-#[derive(Debug)]
-pub struct Uploading(Option<Upload>);
+pub struct Uploading {
+    upload: Option<Upload>,
+    arrived: Option<Arrived>,
+}
+
+impl fmt::Debug for Uploading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Uploading").field(&self.upload).finish()
+    }
+}
 
 /// What a step says of an upload of which one before has failed.
 fn ended() -> PortError {
@@ -84,15 +98,21 @@ fn ended() -> PortError {
 
 impl port::Upload for Uploading {
     async fn write(&mut self, bytes: Bytes) -> Result<(), PortError> {
-        let mut upload = self.0.take().ok_or_else(ended)?;
+        let mut upload = self.upload.take().ok_or_else(ended)?;
         let written = blocking(move || upload.write(&bytes).map(|()| upload)).await;
-        self.0 = Some(written?);
+        self.upload = Some(written?);
         Ok(())
     }
 
     async fn finish(mut self) -> Result<Uploaded, PortError> {
-        let upload = self.0.take().ok_or_else(ended)?;
-        let stored = blocking(move || upload.finish()).await?;
+        let upload = self.upload.take().ok_or_else(ended)?;
+        let arrived = self.arrived.take();
+        let finish = move || {
+            let stored = upload.finish()?;
+            arrived.into_iter().for_each(|arrived| arrived(&stored));
+            Ok(stored)
+        };
+        let stored = blocking(finish).await?;
         let blob = BlobView { digest: stored.digest, bytes: stored.bytes };
         Ok(Uploaded { blob, created: stored.new })
     }
@@ -100,7 +120,7 @@ impl port::Upload for Uploading {
 
 impl Drop for Uploading {
     fn drop(&mut self) {
-        if let Some(upload) = self.0.take()
+        if let Some(upload) = self.upload.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             // A file is removed, which may block.

@@ -474,7 +474,7 @@ fn results_are_bounded_by_what_a_miner_holds_and_wait_in_their_own_line() {
     let blobs = home.open();
     let guest = blobs.guest();
     let owner = guest.owner();
-    let quota = Quota::of_results(1, 100_000);
+    let quota = Quota { blob_bytes: 100_000, bytes: 200_000, uploads: 2, queue: Queue::Results };
     let begin = |bytes| blobs.begin_within(&owner, quota, ONCE, Some(bytes));
     assert!(matches!(begin(100_001), Err(BlobError::TooLarge(100_000))));
     // Sponsors' uploads take no place of theirs, nor the other way round.
@@ -487,7 +487,7 @@ fn results_are_bounded_by_what_a_miner_holds_and_wait_in_their_own_line() {
     let busy = blobs.begin_within(&other.owner(), quota, ONCE, None).unwrap_err().to_string();
     assert!(busy.starts_with("2 uploads are under way"), "{busy}");
     drop((first, second, sponsors));
-    // Twice the bytes of what it holds, submitted or not.
+    // So many bytes, until they are given up.
     let upload = |seed| {
         let mut upload = begin(100_000)?;
         upload.write(&content(seed, 100_000))?;
@@ -496,7 +496,7 @@ fn results_are_bounded_by_what_a_miner_holds_and_wait_in_their_own_line() {
     let submitted = upload(30).unwrap();
     upload(31).unwrap();
     let full = upload(32).unwrap_err().to_string();
-    assert_eq!(full, "results that are not submitted yet have at most 200000 bytes; yours have 200000");
+    assert_eq!(full, "the results of a connection have at most 200000 bytes; yours have 200000");
     blobs.adopt(&job(1), &submitted.digest).unwrap();
     guest.release(&submitted.digest).unwrap();
     upload(32).unwrap();

@@ -10,7 +10,7 @@ use lode_dashboard::port::PortError;
 use lode_kinds::Kind;
 use lode_kinds::range::{self, PrepareError, Prepared};
 use lode_protocol::api::FieldError;
-use lode_protocol::ids::SponsorName;
+use lode_protocol::ids::{JobId, SponsorName};
 use lode_protocol::{Digest, RateCard, Work};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 use super::crew::{Crew, CrewError, half_the_cores};
 use crate::blobs::{BlobError, Blobs, Guest, Owner};
 use crate::clock::Clock;
+use crate::jobs::range::RangeJob;
 use crate::ledger::cost::CostMap;
 use crate::ledger::entry::Millis;
 
@@ -27,10 +28,6 @@ const WAITING_MAX: usize = 16;
 const READY_MAX: usize = 16;
 /// How long they are.
 const READY_MS: Millis = 10 * 60 * 1000;
-/// Most bytes of a section's spec, and most inputs of a section: what one line to a worker holds.
-const SECTION_SPEC_BYTES_MAX: usize = lode_protocol::method::ASSIGN_SPEC_BYTES_MAX;
-const SECTION_INPUTS_MAX: usize = lode_protocol::method::ASSIGN_INPUTS_MAX;
-
 /// A job that can be issued.
 #[derive(Debug)]
 pub struct Ready {
@@ -115,23 +112,25 @@ fn cost_of(kind: Kind, prepared: &Prepared) -> Result<CostMap, PortError> {
     let table: Option<Vec<u64>> = pilot.counts.iter().map(rate).collect();
     let table = table.ok_or_else(|| wrong("kind", format!("the work of {kind} cannot be counted here")))?;
     let elements = prepared.sections.iter().map(|section| section.elements).sum();
-    CostMap::new(elements, pilot.section, pilot.period, pilot.run, table).map_err(|error| wrong("spec", error.to_string()))
+    CostMap::new(elements, pilot.section, pilot.period, pilot.run, table)
+        .map_err(|error| wrong("spec", error.to_string()))
 }
 
-/// Whether each section can be told to a worker.
-fn check_sections(prepared: &Prepared) -> Result<(), PortError> {
-    for section in &prepared.sections {
-        let bytes = section.spec.to_string().len();
-        if bytes > SECTION_SPEC_BYTES_MAX {
-            let detail = format!("a worker would have to be told {bytes} bytes of it, at most {SECTION_SPEC_BYTES_MAX} can be");
-            return Err(wrong("spec", detail));
-        }
-        let inputs = section.inputs.len();
-        if inputs > SECTION_INPUTS_MAX {
-            return Err(wrong("spec", format!("reads {inputs} inputs at once, at most {SECTION_INPUTS_MAX} can be")));
-        }
-    }
-    Ok(())
+/// Whether its elements can be told to a worker and its results taken.
+fn check(kind: Kind, prepared: &Prepared, cost: &Arc<CostMap>) -> Result<(), PortError> {
+    let offer = RangeJob {
+        job: JobId(u64::MAX),
+        kind: kind.name().into(),
+        sections: prepared.sections.clone().into(),
+        cost: cost.clone(),
+        element_bytes: prepared.element_bytes,
+        asset: "C".parse().expect("a letter is a name"),
+        price: 1.0,
+        deadline_at: Millis::MAX,
+        cancel_at: None,
+        done: Vec::new(),
+    };
+    offer.fault().map_or(Ok(()), |fault| Err(wrong("spec", fault)))
 }
 
 fn prepare(blobs: &Blobs, sponsor: &SponsorName, kind: Kind, spec: &Value) -> Result<Ready, PortError> {
@@ -139,13 +138,13 @@ fn prepare(blobs: &Blobs, sponsor: &SponsorName, kind: Kind, spec: &Value) -> Re
     let sponsor = Owner::Sponsor(sponsor.clone());
     let mut store = SponsorStore { blobs: blobs.clone(), sponsor, guest: guest.owner(), fault: None };
     let prepared = range::prepare(kind, spec, &mut store).map_err(|error| match error {
-        PrepareError::Fields(fields) => {
-            PortError::Fields(fields.into_iter().map(|fault| FieldError { field: fault.field, detail: fault.detail }).collect())
-        }
+        PrepareError::Fields(fields) => PortError::Fields(
+            fields.into_iter().map(|fault| FieldError { field: fault.field, detail: fault.detail }).collect(),
+        ),
         PrepareError::Store(text) => store.fault.take().map_or(PortError::Storage(text), PortError::from),
     })?;
-    check_sections(&prepared)?;
     let cost = Arc::new(cost_of(kind, &prepared)?);
+    check(kind, &prepared, &cost)?;
     Ok(Ready { kind, prepared, cost, _guest: guest })
 }
 

@@ -3,7 +3,7 @@
 use lode_dashboard::port::PortError;
 use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::{AccountView, EarningView, LeaderView, Page, PageQuery, PayoutView};
-use lode_protocol::ids::{AccountName, JobId};
+use lode_protocol::ids::{AccountName, AssetName, JobId};
 
 use super::{Face, number_cursor, page_of, store_down};
 use crate::jobs::book::OPEN_JOBS_MAX;
@@ -17,10 +17,10 @@ pub(super) fn account(face: &Face, account: &AccountName) -> Result<AccountView,
     }
     let record = known.unwrap_or_default();
     let (workers, recorded) = face.store().workers(account, WORKERS_SHOWN_MAX).map_err(|error| store_down(&error))?;
-    let open = open_earnings(face, account)?;
+    let pending = pending(face, account)?;
     Ok(AccountView {
         account: account.clone(),
-        balances: views::balances(&record, &open),
+        balances: views::balances(&record, &pending),
         work: face.stats.account(account, face.now()),
         workers_total: recorded.max(rigs_here) as u64,
         workers: views::workers(&workers, &rigs),
@@ -52,15 +52,16 @@ pub(super) fn leaderboard(face: &Face, page: &PageQuery) -> Result<Page<LeaderVi
     Ok(Page { items: rows, next })
 }
 
-/// The open jobs among an account's earnings. They are among its newest, but not always the
+/// What is expected of the open jobs among an account's earnings. They are among its newest, but not always the
 /// newest ones, so as many are looked at as jobs may be open.
-fn open_earnings(face: &Face, account: &AccountName) -> Result<Vec<EarningView>, PortError> {
+fn pending(face: &Face, account: &AccountName) -> Result<Vec<(AssetName, u128)>, PortError> {
     let newest = face.store().earnings_before(account, JobId(u64::MAX), OPEN_JOBS_MAX);
-    let mut open = Vec::new();
+    let mut pending = Vec::new();
     for (id, earning) in newest.map_err(|error| store_down(&error))? {
-        if earning.amount.is_none() {
-            open.push(views::earning(&face.record(id)?, &earning));
+        if earning.matured_work < earning.work {
+            let job = face.record(id)?;
+            pending.push((job.terms.asset.clone(), views::pending(&job, &earning)));
         }
     }
-    Ok(open)
+    Ok(pending)
 }

@@ -1,11 +1,13 @@
 //! Jobs: quotes, submissions, cancellations, results.
 
-use lode_dashboard::port::{Idempotency, PortError, Submitted};
-use lode_protocol::api::{FieldError, HashRules, HashSpec, JobRequest, JobResult, JobView, Page, PageQuery, Quote};
+use lode_dashboard::port::{Idempotency, PortError, ResultOf, Submitted};
+use lode_kinds::{Kind, Shape as KindShape, UnknownKind};
+use lode_protocol::api::{FieldError, HashRules, HashSpec, JobRequest, JobView, Page, PageQuery, Quote};
 use lode_protocol::ids::{JobId, SponsorName};
 use lode_protocol::{Algorithm, RateCard};
 
-use super::{Face, number_cursor, page_of, record, refused, store_down, to_the_end};
+use super::{Face, number_cursor, page_of, ranges, record, refused, store_down, to_the_end};
+use crate::blobs::port::Downloading;
 use crate::jobs::book::OPEN_JOBS_MAX;
 use crate::jobs::search::Search;
 use crate::ledger::entry::{Effort, IdempotencyDigest, Scheme, Shape};
@@ -16,11 +18,22 @@ use crate::views;
 pub(super) fn list(face: &Face, page: &PageQuery) -> Result<Page<JobView>, PortError> {
     let before = JobId(number_cursor(page, u64::MAX)?);
     let jobs = face.store().jobs_before(before, page.rows() + 1).map_err(|error| store_down(&error))?;
-    Ok(page_of(jobs.iter().map(views::job).collect(), page.rows(), |job| job.id.0))
+    Ok(page_of(jobs.iter().map(|job| face.view(job)).collect(), page.rows(), |job| job.id.0))
 }
 
-pub(super) fn quote(face: &Face, request: &JobRequest) -> Result<Quote, PortError> {
-    Ok(quote_of(face, request, &spec_of(face, request)?))
+/// The kind of a request.
+fn kind_of(request: &JobRequest) -> Result<Kind, PortError> {
+    request.kind.parse().map_err(|error: UnknownKind| {
+        PortError::Fields(vec![FieldError { field: "kind".into(), detail: error.to_string() }])
+    })
+}
+
+pub(super) async fn quote(face: &Face, sponsor: &SponsorName, request: &JobRequest) -> Result<Quote, PortError> {
+    let kind = kind_of(request)?;
+    match kind.shape() {
+        KindShape::Search => Ok(quote_of(face, request, &spec_of(face, request)?)),
+        KindShape::Range => ranges::quote(face, sponsor, kind, request).await,
+    }
 }
 
 pub(super) async fn submit(
@@ -29,6 +42,10 @@ pub(super) async fn submit(
     request: JobRequest,
     idempotency: Option<Idempotency>,
 ) -> Result<Submitted, PortError> {
+    let kind = kind_of(&request)?;
+    if kind.shape() == KindShape::Range {
+        return ranges::submit(face, sponsor, kind, &request, idempotency.as_ref()).await;
+    }
     let spec = spec_of(face, &request)?;
     if face.shared.book.open_jobs() >= OPEN_JOBS_MAX {
         return Err(PortError::Busy(format!("{OPEN_JOBS_MAX} jobs are open already; try again when one has ended")));
@@ -36,12 +53,11 @@ pub(super) async fn submit(
     let quote = quote_of(face, &request, &spec);
     match open(face, sponsor, &request, spec, idempotency.as_ref()).await? {
         Done::Opened(id) => {
-            let record = face.record(id)?;
             tracing::info!(job = %id, %sponsor, "job opened");
-            Ok(Submitted { job: views::job(&record), quote, created: true })
+            Ok(Submitted { job: face.view(&face.record(id)?), quote, created: true })
         }
-        Done::OpenedBefore(id) => Ok(Submitted { job: views::job(&face.record(id)?), quote, created: false }),
-        Done::Entered | Done::Repeated => Err(PortError::Conflict("the job was not opened".into())),
+        Done::OpenedBefore(id) => Ok(Submitted { job: face.view(&face.record(id)?), quote, created: false }),
+        _ => Err(PortError::Conflict("the job was not opened".into())),
     }
 }
 
@@ -49,25 +65,30 @@ pub(super) async fn cancel(face: &Face, sponsor: &SponsorName, id: JobId) -> Res
     let notice_ms = u64::try_from(face.config.cancel_notice.as_millis()).unwrap_or(u64::MAX);
     let command = Command::RequestCancel { job: id, sponsor: sponsor.clone(), notice_ms };
     let shared = face.shared.clone();
-    to_the_end(async move {
+    let job = to_the_end(async move {
         shared.ledger.enter(command).await.map_err(refused)?;
         let job = record(&shared, id)?;
-        if let Some(at) = job.cancel_at {
-            shared.book.cancel_at(id, at).await;
+        match (job.cancel_at, job.terms.range()) {
+            (Some(at), None) => shared.book.cancel_at(id, at).await,
+            (Some(at), Some(_)) => shared.hall.cancel_at(id, at).await,
+            (None, _) => {}
         }
-        Ok(views::job(&job))
-    })
-    .await
+        Ok(job)
+    });
+    Ok(face.view(&job.await?))
 }
 
-pub(super) fn result(face: &Face, sponsor: &SponsorName, id: JobId) -> Result<JobResult, PortError> {
+pub(super) async fn result(face: &Face, sponsor: &SponsorName, id: JobId) -> Result<ResultOf<Downloading>, PortError> {
     let job = face.own_record(sponsor, id)?;
+    if job.terms.range().is_some() {
+        return ranges::result(face, &job).await;
+    }
     let Some(solution) = &job.solution else {
-        let state = views::job(&job).state.name();
+        let state = face.view(&job).state.name();
         return Err(PortError::Conflict(format!("job {id} is {state} and has no solution")));
     };
     let spec = face.specs.hash_spec(&job.terms).map_err(|error| PortError::LedgerDown(error.to_string()))?;
-    Ok(views::result(spec.rate.algorithm(), &header_of_proof(&spec, &solution.proof), solution))
+    Ok(ResultOf::Found(views::result(spec.rate.algorithm(), &header_of_proof(&spec, &solution.proof), solution)))
 }
 
 fn quote_of(face: &Face, request: &JobRequest, spec: &HashSpec) -> Quote {
@@ -93,10 +114,6 @@ fn quote_of(face: &Face, request: &JobRequest, spec: &HashSpec) -> Quote {
 }
 
 fn spec_of(face: &Face, request: &JobRequest) -> Result<HashSpec, PortError> {
-    if request.kind != "hash" {
-        let detail = format!("jobs of the kind {} are not taken here yet", request.kind);
-        return Err(PortError::Fields(vec![FieldError { field: "kind".into(), detail }]));
-    }
     let algorithms: Vec<Algorithm> = face.listeners.iter().map(|listener| listener.algorithm).collect();
     let extranonce_bytes = face.extranonce_bytes();
     let rules = HashRules { extranonce_bytes, algorithms: &algorithms, rate_card: RateCard::CURRENT };
@@ -156,7 +173,7 @@ async fn open(
     .await
 }
 
-fn idempotency_digest(sponsor: &SponsorName, idempotency: &Idempotency) -> IdempotencyDigest {
+pub(super) fn idempotency_digest(sponsor: &SponsorName, idempotency: &Idempotency) -> IdempotencyDigest {
     let mut hasher = blake3::Hasher::new_derive_key("lode ledger idempotency v1");
     hasher.update(sponsor.as_str().as_bytes()).update(b"\n").update(idempotency.key.as_bytes());
     let key = *hasher.finalize().as_bytes().first_chunk().expect("32 bytes have 16");

@@ -4,9 +4,10 @@ mod accounts;
 mod blobs;
 mod jobs;
 mod pool;
+mod ranges;
 mod sponsors;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,9 +22,10 @@ use lode_protocol::ids::{AccountName, JobId, SponsorName};
 use lode_protocol::{Algorithm, Digest};
 use tokio::sync::watch;
 
+use crate::blobs::Blobs;
 use crate::blobs::port::{Downloading, Uploading};
-use crate::blobs::{Blobs, Owner, Quota};
 use crate::config::Config;
+use crate::desk::Desk;
 use crate::jobs::search::Search;
 use crate::ledger::entry::Millis;
 use crate::ledger::fold::Job;
@@ -47,6 +49,8 @@ pub struct Face {
     pub specs: Specs,
     /// Sponsors' blobs.
     pub blobs: Blobs,
+    /// What happens to range jobs beside their issuing.
+    pub desk: Desk,
     /// Work by time.
     pub stats: Arc<Stats>,
     /// Settings.
@@ -118,6 +122,12 @@ impl Face {
         if job.terms.sponsor == *sponsor { Ok(job) } else { Err(PortError::NotFound(format!("job {id} of yours"))) }
     }
 
+    /// A job as anyone may see it.
+    fn view(&self, job: &Job) -> JobView {
+        let view = views::job(job);
+        JobView { preview: view.preview.filter(|_| self.config.public_previews), ..view }
+    }
+
     fn next_serial(&self) -> u32 {
         self.next_serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
     }
@@ -173,7 +183,7 @@ impl Port for Face {
     }
 
     fn job(&self, id: JobId) -> Result<JobView, PortError> {
-        Ok(views::job(&self.record(id)?))
+        Ok(self.view(&self.record(id)?))
     }
 
     fn account(&self, account: &AccountName) -> Result<AccountView, PortError> {
@@ -200,17 +210,16 @@ impl Port for Face {
         self.secrets.is_admin_token(token)
     }
 
-    /// No connection was granted range work, so there is no token.
-    fn is_miner_token(&self, _: &str) -> bool {
-        false
+    fn is_miner_token(&self, token: &str) -> bool {
+        self.shared.passes.find(token, self.now()).is_some()
     }
 
     fn sponsor(&self, sponsor: &SponsorName) -> Result<SponsorView, PortError> {
         sponsors::view(self, sponsor)
     }
 
-    async fn quote(&self, _: &SponsorName, request: &JobRequest) -> Result<Quote, PortError> {
-        jobs::quote(self, request)
+    async fn quote(&self, sponsor: &SponsorName, request: &JobRequest) -> Result<Quote, PortError> {
+        jobs::quote(self, sponsor, request).await
     }
 
     async fn submit(
@@ -227,11 +236,11 @@ impl Port for Face {
     }
 
     async fn result(&self, sponsor: &SponsorName, id: JobId) -> Result<ResultOf<Downloading>, PortError> {
-        jobs::result(self, sponsor, id).map(ResultOf::Found)
+        jobs::result(self, sponsor, id).await
     }
 
-    async fn preview(&self, _: Option<&SponsorName>, id: JobId) -> Result<Option<Bytes>, PortError> {
-        self.record(id).map(|_| None)
+    async fn preview(&self, sponsor: Option<&SponsorName>, id: JobId) -> Result<Option<Bytes>, PortError> {
+        ranges::preview(self, sponsor, id).await
     }
 
     async fn upload(
@@ -240,13 +249,11 @@ impl Port for Face {
         delivery: Delivery,
         announced: Option<u64>,
     ) -> Result<Uploading, PortError> {
-        let sponsor = blobs::sponsor(client)?;
-        let quota = Quota::of_sponsor(&self.config.blobs);
-        self.blobs.begin_upload(&Owner::Sponsor(sponsor.clone()), quota, delivery, announced).await
+        blobs::upload(self, client, delivery, announced).await
     }
 
     fn arrived(&self, client: &BlobClient, digest: &Digest) -> u64 {
-        blobs::sponsor(client).map_or(0, |sponsor| self.blobs.arrived(&Owner::Sponsor(sponsor.clone()), digest))
+        blobs::arrived(self, client, digest)
     }
 
     fn blob(&self, client: &BlobClient, digest: &Digest) -> Result<BlobView, PortError> {

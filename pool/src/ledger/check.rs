@@ -121,6 +121,7 @@ impl Audit<'_> {
     fn entry(&mut self, seq: u64, entry: &Entry) -> Result<(), Fault> {
         self.report.entries = seq;
         self.state.apply(entry)?;
+        self.state.take_events();
         match entry {
             Entry::JobOpened(terms) => self.opened(terms)?,
             Entry::Share { job, hash, proof, .. } => {

@@ -190,6 +190,19 @@ impl CostMap {
         std::sync::Arc::new(CostMap::new(1, 1, 1, 1, vec![1]).expect("one element of work 1"))
     }
 
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut w = Writer::default();
+        self.encode(&mut w);
+        w.0
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<CostMap, CodecError> {
+        let mut r = Reader(bytes);
+        let map = CostMap::decode(&mut r)?;
+        r.finish()?;
+        Ok(map)
+    }
+
     pub(super) fn encode(&self, w: &mut Writer) {
         for length in [self.elements, self.section, self.period, self.run] {
             w.integer(length);
@@ -264,10 +277,9 @@ mod tests {
     #[test]
     fn the_largest_table_fits_an_entry() {
         let map = CostMap::new(8192, 1, 1, 1, vec![ELEMENT_WORK_MAX; CELLS_MAX]).unwrap();
-        let mut w = Writer::default();
-        map.encode(&mut w);
+        let bytes = map.to_bytes();
         // What is left is for the rest of the terms, which has less than 2 KiB.
-        assert!(w.0.len() + 2048 < super::super::entry::ENTRY_BYTES_MAX, "{} bytes", w.0.len());
+        assert!(bytes.len() + 2048 < super::super::entry::ENTRY_BYTES_MAX, "{} bytes", bytes.len());
     }
 
     proptest! {
@@ -290,19 +302,16 @@ mod tests {
 
         #[test]
         fn what_is_written_reads_as_the_same(map in maps()) {
-            let mut w = Writer::default();
-            map.encode(&mut w);
-            let mut r = Reader(&w.0);
-            prop_assert_eq!(CostMap::decode(&mut r).unwrap(), map);
-            prop_assert!(r.finish().is_ok());
-            for end in 0..w.0.len() {
-                prop_assert!(CostMap::decode(&mut Reader(&w.0[..end])).is_err());
+            let bytes = map.to_bytes();
+            prop_assert_eq!(CostMap::from_bytes(&bytes).unwrap(), map);
+            for end in 0..bytes.len() {
+                prop_assert!(CostMap::from_bytes(&bytes[..end]).is_err());
             }
         }
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            if let Ok(map) = CostMap::decode(&mut Reader(&bytes)) {
+            if let Ok(map) = CostMap::from_bytes(&bytes) {
                 prop_assert!(map.total() >= u128::from(map.elements()));
             }
         }

@@ -1,23 +1,16 @@
-//! The entries of the ledger, and their bytes.
+//! The entries of the ledger.
 //!
-//! An entry begins with a version and a kind. Its cause is within it (a deposit's reference, a
-//! share's header hash, a job's id), so that the fold can tell a repetition from something new.
+//! An entry's cause is within it (a deposit's reference, a share's header hash, a unit's elements, a
+//! job's id), so that the fold can tell a repetition from something new.
 //! Times are milliseconds since 1970, UTC.
 
-use lode_protocol::api::sponsor::REFERENCE_CHARS_MAX;
-use lode_protocol::header::{EXTRANONCE_BYTES_MAX, HeaderHash};
-use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName, UserName, WorkerName};
+use lode_protocol::header::HeaderHash;
+use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName, UserName};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{CodecError, Reader, Writer};
-pub use super::terms::{AuditPolicy, Effort, IdempotencyDigest, RangeTerms, Scheme, Shape, Terms};
-
-/// Version of the entry encoding.
-pub const ENTRY_VERSION: u8 = 1;
-/// The newest version of any entry: openings have had more than one.
-const VERSION_MAX: u8 = 3;
-/// Most bytes of an entry, so that a 16-bit count holds it.
-pub const ENTRY_BYTES_MAX: usize = u16::MAX as usize;
+pub use super::batch::Cause;
+pub use super::encoding::{ENTRY_BYTES_MAX, ENTRY_VERSION};
+pub use super::terms::{AUDIT_PARTS_MAX, AuditPolicy, Effort, IdempotencyDigest, RangeTerms, Scheme, Shape, Terms};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = u64;
@@ -49,6 +42,13 @@ pub enum Outcome {
     Expired,
     /// The work that the budget buys was proven without a solution.
     Exhausted,
+    /// Every element of a range job is done and matured.
+    Completed {
+        /// Digest of the assembled result.
+        result: [u8; 32],
+    },
+    /// The pool's own computation fails on a range job's input.
+    Quarantined,
 }
 
 /// One entry of the log.
@@ -158,6 +158,113 @@ pub enum Entry {
         /// How much.
         amount: u128,
     },
+    /// A miner's key was seen for the first time and got a number.
+    KeySeen {
+        /// Its number, counted from 0.
+        index: u32,
+        /// The public key.
+        key: [u8; 32],
+    },
+    /// A unit of a range job was delivered.
+    Unit {
+        /// The job.
+        job: JobId,
+        /// The rig's number.
+        worker: u32,
+        /// Number of the key that delivered it.
+        key: u32,
+        /// Its first element, as the job counts them.
+        first: u64,
+        /// Its elements.
+        count: u32,
+        /// Their work by the job's cost map.
+        work: u128,
+        /// When it was accepted.
+        at: Millis,
+        /// Digest of its result.
+        digest: [u8; 32],
+        /// Whether another unit has done the same elements, which the pool had issued twice.
+        duplicate: bool,
+    },
+    /// Units of one key and job are to be checked together.
+    BatchClosed {
+        /// Its number within the pool, counted from 0.
+        batch: u64,
+        /// The job.
+        job: JobId,
+        /// The key's number.
+        key: u32,
+        /// Over all units of the key and job that are in no batch yet.
+        root: [u8; 32],
+        /// How many those are.
+        units: u32,
+        /// When.
+        at: Millis,
+    },
+    /// All that was recomputed of a batch was equal. What its work earns follows at once.
+    BatchMatured {
+        /// The batch.
+        batch: u64,
+        /// When.
+        at: Millis,
+    },
+    /// A part of a batch was recomputed and differs: nothing of the batch counts.
+    BatchVoided {
+        /// The batch.
+        batch: u64,
+        /// First element of the unit that has the part.
+        first: u64,
+        /// Elements of that unit.
+        count: u32,
+        /// The element, as the job counts them.
+        element: u64,
+        /// The part of it.
+        part: u32,
+        /// BLAKE3 of what the part's bytes must be.
+        expected: [u8; 32],
+        /// BLAKE3 of what they were.
+        found: [u8; 32],
+        /// Why it was looked at.
+        cause: Cause,
+        /// When.
+        at: Millis,
+    },
+    /// The hash of the secret that batches are drawn from with, from here on.
+    SecretCommitted {
+        /// Its number, counted from 0.
+        number: u64,
+        /// The hash.
+        hash: [u8; 32],
+        /// When.
+        at: Millis,
+    },
+    /// A secret whose batches all have their verdict.
+    SecretRevealed {
+        /// Its number.
+        number: u64,
+        /// The secret.
+        secret: [u8; 32],
+        /// When.
+        at: Millis,
+    },
+    /// A range job takes no units any more; it closes once its batches have their verdicts.
+    JobEnding {
+        /// The job.
+        job: JobId,
+        /// Why.
+        outcome: Outcome,
+        /// When.
+        at: Millis,
+    },
+    /// The pool's fees to an account, for a duplicate that the pool had issued and that equals what matured.
+    FeePaid {
+        /// The job.
+        job: JobId,
+        /// Whose duplicate.
+        account: AccountName,
+        /// How much.
+        amount: u128,
+    },
 }
 
 impl Entry {
@@ -177,314 +284,21 @@ impl Entry {
             Entry::Payout { .. } => "payout",
             Entry::Fee { .. } => "fee",
             Entry::Refund { .. } => "refund",
+            Entry::KeySeen { .. } => "key seen",
+            Entry::Unit { .. } => "unit",
+            Entry::BatchClosed { .. } => "batch closed",
+            Entry::BatchMatured { .. } => "batch matured",
+            Entry::BatchVoided { .. } => "batch voided",
+            Entry::SecretCommitted { .. } => "secret committed",
+            Entry::SecretRevealed { .. } => "secret revealed",
+            Entry::JobEnding { .. } => "job ending",
+            Entry::FeePaid { .. } => "fee paid",
         }
     }
 
-    /// The entry's bytes.
+    /// Whether it moves money, which only what the terms require does.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::default();
-        w.byte(self.version());
-        w.byte(self.kind());
-        match self {
-            Entry::PoolOpened { pool, at } => {
-                w.array(pool);
-                w.integer(*at);
-            }
-            Entry::SponsorCreated { sponsor, at } => {
-                w.text(sponsor.as_str());
-                w.integer(*at);
-            }
-            Entry::Deposit { sponsor, asset, amount, reference, at } => {
-                w.text(sponsor.as_str());
-                w.text(asset.as_str());
-                w.integer(*amount);
-                w.text(reference);
-                w.integer(*at);
-            }
-            Entry::Escrow { job, sponsor, asset, amount } => {
-                w.integer(job.0);
-                w.text(sponsor.as_str());
-                w.text(asset.as_str());
-                w.integer(*amount);
-            }
-            Entry::JobOpened(terms) => terms.encode(&mut w),
-            Entry::WorkerSeen { index, user } => {
-                w.integer(*index);
-                w.text(user.account.as_str());
-                w.text(user.worker.as_str());
-            }
-            Entry::Share { job, worker, work, at, hash, proof } => {
-                w.integer(job.0);
-                w.integer(*worker);
-                w.integer(*work);
-                w.integer(*at);
-                w.array(&hash.to_be_bytes());
-                encode_proof(&mut w, proof);
-            }
-            Entry::CancelRequested { job, at, effective_at } => {
-                w.integer(job.0);
-                w.integer(*at);
-                w.integer(*effective_at);
-            }
-            Entry::JobClosed { job, outcome, at } => {
-                w.integer(job.0);
-                w.byte(match outcome {
-                    Outcome::Solved => 0,
-                    Outcome::Cancelled => 1,
-                    Outcome::Expired => 2,
-                    Outcome::Exhausted => 3,
-                });
-                w.integer(*at);
-            }
-            Entry::Payout { job, account, amount } => {
-                w.integer(job.0);
-                w.text(account.as_str());
-                w.integer(*amount);
-            }
-            Entry::Fee { job, amount } | Entry::Refund { job, amount } => {
-                w.integer(job.0);
-                w.integer(*amount);
-            }
-        }
-        debug_assert!(w.0.len() <= ENTRY_BYTES_MAX, "every field is bounded");
-        w.0
-    }
-
-    fn version(&self) -> u8 {
-        match self {
-            Entry::JobOpened(terms) => terms.version(),
-            _ => ENTRY_VERSION,
-        }
-    }
-
-    fn kind(&self) -> u8 {
-        match self {
-            Entry::PoolOpened { .. } => 0,
-            Entry::SponsorCreated { .. } => 1,
-            Entry::Deposit { .. } => 2,
-            Entry::Escrow { .. } => 3,
-            Entry::JobOpened(_) => 4,
-            Entry::WorkerSeen { .. } => 5,
-            Entry::Share { .. } => 6,
-            Entry::CancelRequested { .. } => 7,
-            Entry::JobClosed { .. } => 8,
-            Entry::Payout { .. } => 9,
-            Entry::Fee { .. } => 10,
-            Entry::Refund { .. } => 11,
-        }
-    }
-
-    /// Reads an entry's bytes.
-    ///
-    /// # Errors
-    /// Another version, an unknown kind, or fields that are not of their form.
-    pub fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
-        let mut r = Reader(bytes);
-        let version = r.byte("version")?;
-        if !(ENTRY_VERSION..=VERSION_MAX).contains(&version) {
-            return Err(CodecError::Version(version, VERSION_MAX));
-        }
-        let kind = r.byte("kind")?;
-        let entry = decode_fields(version, kind, &mut r)?;
-        r.finish()?;
-        // One value has one encoding, and so one version.
-        if entry.version() == version { Ok(entry) } else { Err(CodecError::Malformed("version")) }
-    }
-}
-
-fn decode_fields(version: u8, kind: u8, r: &mut Reader<'_>) -> Result<Entry, CodecError> {
-    Ok(match kind {
-        0 => Entry::PoolOpened { pool: r.array("pool id")?, at: r.integer("time")? },
-        1 => Entry::SponsorCreated { sponsor: r.parsed("sponsor")?, at: r.integer("time")? },
-        2 => Entry::Deposit {
-            sponsor: r.parsed("sponsor")?,
-            asset: r.parsed("asset")?,
-            amount: r.integer("amount")?,
-            reference: r.text("reference", REFERENCE_CHARS_MAX)?.to_owned(),
-            at: r.integer("time")?,
-        },
-        3 => Entry::Escrow {
-            job: JobId(r.integer("job")?),
-            sponsor: r.parsed("sponsor")?,
-            asset: r.parsed("asset")?,
-            amount: r.integer("amount")?,
-        },
-        4 => Entry::JobOpened(Box::new(Terms::decode(version, r)?)),
-        5 => {
-            let index = r.integer("worker number")?;
-            let (account, worker): (AccountName, WorkerName) = (r.parsed("account")?, r.parsed("worker")?);
-            Entry::WorkerSeen { index, user: UserName { account, worker } }
-        }
-        6 => Entry::Share {
-            job: JobId(r.integer("job")?),
-            worker: r.integer("worker number")?,
-            work: r.integer("work")?,
-            at: r.integer("time")?,
-            hash: HeaderHash::from_be_bytes(r.array("hash")?),
-            proof: decode_proof(r)?,
-        },
-        7 => Entry::CancelRequested {
-            job: JobId(r.integer("job")?),
-            at: r.integer("time")?,
-            effective_at: r.integer("time of effect")?,
-        },
-        8 => Entry::JobClosed {
-            job: JobId(r.integer("job")?),
-            outcome: match r.byte("outcome")? {
-                0 => Outcome::Solved,
-                1 => Outcome::Cancelled,
-                2 => Outcome::Expired,
-                3 => Outcome::Exhausted,
-                _ => return Err(CodecError::Malformed("outcome")),
-            },
-            at: r.integer("time")?,
-        },
-        9 => {
-            Entry::Payout { job: JobId(r.integer("job")?), account: r.parsed("account")?, amount: r.integer("amount")? }
-        }
-        10 => Entry::Fee { job: JobId(r.integer("job")?), amount: r.integer("amount")? },
-        11 => Entry::Refund { job: JobId(r.integer("job")?), amount: r.integer("amount")? },
-        other => return Err(CodecError::Kind(other)),
-    })
-}
-
-fn encode_proof(w: &mut Writer, proof: &ShareProof) {
-    w.bytes(&proof.extranonce1);
-    w.bytes(&proof.extranonce2);
-    w.array(&proof.ntime.to_be_bytes());
-    w.array(&proof.nonce.to_be_bytes());
-    w.array(&proof.version.to_be_bytes());
-}
-
-fn decode_proof(r: &mut Reader<'_>) -> Result<ShareProof, CodecError> {
-    Ok(ShareProof {
-        extranonce1: r.bytes("extranonce1", EXTRANONCE_BYTES_MAX)?.to_vec(),
-        extranonce2: r.bytes("extranonce2", EXTRANONCE_BYTES_MAX)?.to_vec(),
-        ntime: u32::from_be_bytes(r.array("ntime")?),
-        nonce: u32::from_be_bytes(r.array("nonce")?),
-        version: u32::from_be_bytes(r.array("version")?),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    use lode_protocol::Algorithm;
-    use proptest::prelude::*;
-
-    use crate::ledger::cost::CostMap;
-
-    pub(crate) fn one_of_each() -> Vec<Entry> {
-        let sponsor: SponsorName = "acme".parse().unwrap();
-        let asset: AssetName = "CREDIT".parse().unwrap();
-        let terms = Terms {
-            job: JobId(1),
-            sponsor: sponsor.clone(),
-            name: "käse".into(),
-            kind: "hash".into(),
-            spec: [3; 32],
-            asset: asset.clone(),
-            budget: 1 << 90,
-            scheme: Scheme::Prop,
-            fee_bps: 100,
-            rate_card: 1,
-            work_quoted: u128::MAX,
-            shape: Shape::Search { algorithm: Algorithm::Sha256d, work_expected: 7 },
-            opened_at: 1,
-            deadline_at: 2,
-            idempotency: Some(IdempotencyDigest { key: [1; 16], body: [2; 32] }),
-        };
-        let scrypt = Shape::Search { algorithm: Algorithm::Scrypt, work_expected: 7 };
-        let range = RangeTerms {
-            cost: Arc::new(CostMap::new(30, 10, 6, 4, vec![1, 2, 3, 4, 5, 1 << 40]).unwrap()),
-            policy: AuditPolicy::usual(16),
-            element_bytes: 3072,
-            parts_per_element: 256,
-            prepared: [8; 32],
-        };
-        let proof = ShareProof { extranonce1: vec![1; 4], extranonce2: vec![2; 4], ntime: 3, nonce: 4, version: 5 };
-        let hash = HeaderHash::from_be_bytes([9; 32]);
-        vec![
-            Entry::PoolOpened { pool: [7; 16], at: 1_790_000_000_000 },
-            Entry::SponsorCreated { sponsor: sponsor.clone(), at: 5 },
-            Entry::Deposit { sponsor: sponsor.clone(), asset: asset.clone(), amount: 5, reference: "r".into(), at: 6 },
-            Entry::Escrow { job: JobId(1), sponsor, asset, amount: 5 },
-            Entry::JobOpened(Box::new(terms.clone())),
-            Entry::JobOpened(Box::new(Terms { rate_card: 2, ..terms.clone() })),
-            Entry::JobOpened(Box::new(Terms { rate_card: 2, shape: scrypt, ..terms.clone() })),
-            Entry::JobOpened(Box::new(Terms { rate_card: 2, shape: Shape::Range(range), ..terms })),
-            Entry::WorkerSeen { index: 0, user: "alice.rig".parse().unwrap() },
-            Entry::Share { job: JobId(1), worker: 0, work: 1 << 40, at: 7, hash, proof },
-            Entry::CancelRequested { job: JobId(1), at: 8, effective_at: 9 },
-            Entry::JobClosed { job: JobId(1), outcome: Outcome::Exhausted, at: 10 },
-            Entry::Payout { job: JobId(1), account: "alice".parse().unwrap(), amount: 3 },
-            Entry::Fee { job: JobId(1), amount: 1 },
-            Entry::Refund { job: JobId(1), amount: 1 },
-        ]
-    }
-
-    #[test]
-    fn each_kind_round_trips_and_no_prefix_of_it_reads() {
-        for entry in one_of_each() {
-            let bytes = entry.encode();
-            assert_eq!(Entry::decode(&bytes), Ok(entry));
-            for end in 0..bytes.len() {
-                assert!(Entry::decode(&bytes[..end]).is_err());
-            }
-            let mut longer = bytes.clone();
-            longer.push(0);
-            assert_eq!(Entry::decode(&longer), Err(CodecError::LeftOver(1)));
-        }
-    }
-
-    /// Written before any card had more than sha256d: version 1, kind 4, and what the fields below say, by hand.
-    #[test]
-    fn an_opening_from_before_scrypt_reads_as_sha256d_and_keeps_its_bytes() {
-        let mut old = vec![1, 4, 9, 4];
-        old.extend(b"acme");
-        old.extend([3]);
-        old.extend(b"job");
-        old.extend([4]);
-        old.extend(b"hash");
-        old.extend([3; 32]);
-        old.extend([6]);
-        old.extend(b"CREDIT");
-        // Budget 300, scheme, fee 100, card 1, quoted 5, expected 1, opened 7, deadline 8, no idempotency.
-        old.extend([0xac, 2, 0, 100, 1, 5, 1, 7, 8, 0]);
-        let Ok(Entry::JobOpened(terms)) = Entry::decode(&old) else { panic!("{:?}", Entry::decode(&old)) };
-        assert_eq!(
-            (terms.algorithm(), terms.rate_card, terms.budget, terms.work_quoted),
-            (Some(Algorithm::Sha256d), 1, 300, 5)
-        );
-        assert_eq!(terms.rate().map(|rate| rate.work_per_hash()), Some(lode_protocol::Work(1)));
-        assert_eq!(Entry::JobOpened(terms.clone()).encode(), old);
-        // Under card 2 the same bytes are no entry: it would not say what is hashed with.
-        let card = old.len() - 6;
-        old[card] = 2;
-        assert!(Entry::decode(&old).is_err());
-        let shape = Shape::Search { algorithm: Algorithm::Scrypt, work_expected: 1 };
-        let new = Entry::JobOpened(Box::new(Terms { rate_card: 2, shape, ..*terms })).encode();
-        assert_eq!((new[0], &new[card..card + 2]), (2, &[2, 1][..]));
-        // And nothing but such an opening is of version 2.
-        assert_eq!(Entry::decode(&[2, 1, 1, b'a', 5]), Err(CodecError::Malformed("version")));
-    }
-
-    #[test]
-    fn a_share_is_small() {
-        let share = one_of_each().into_iter().find(|entry| entry.name() == "share").unwrap();
-        assert!(share.encode().len() < 80, "{} bytes", share.encode().len());
-    }
-
-    proptest! {
-        #[test]
-        fn what_reads_writes_the_same_and_nothing_panics(kind in 0u8..22, body in prop::collection::vec(any::<u8>(), 0..120), version in 1u8..4) {
-            let bytes = [&[version, kind], &body[..]].concat();
-            if let Ok(entry) = Entry::decode(&bytes) {
-                prop_assert_eq!(entry.encode(), bytes);
-            }
-        }
+    pub(super) fn pays(&self) -> bool {
+        matches!(self, Entry::Payout { .. } | Entry::Fee { .. } | Entry::Refund { .. } | Entry::FeePaid { .. })
     }
 }

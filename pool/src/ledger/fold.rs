@@ -1,18 +1,30 @@
 //! The fold: what the entries add up to. Pure; the same entries give the same state everywhere.
 //!
 //! [`State::apply`] checks each entry against everything before it, moves money from one place to
-//! another so that every entry sums to zero, and executes the terms of a closed job: the payouts,
-//! fee and refund that must follow are computed here, and any other entry in their place is an error.
+//! another so that every entry sums to zero, and executes the terms: the payouts, fees and refunds
+//! that must follow are computed here, and any other entry in their place is an error, as is money
+//! that moves where nothing is due. What only range jobs have is in [`range`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use lode_protocol::header::HeaderHash;
 use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName, UserName};
 use lode_protocol::{Difficulty, Target, Work};
-use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, IdempotencyDigest, Millis, Outcome, ShareProof, Terms};
+mod range;
+
+pub(super) use range::is_within;
+
+use super::batch::Batch;
+use super::entry::{Entry, IdempotencyDigest, Millis, Outcome, Terms};
+use super::events::Event;
+use super::keys::Keys;
 use super::payout::settle;
+use super::range::Range;
+pub use super::records::{
+    Account, AssetTotals, Closed, Earning, Job, Key, Round, Solution, Sponsor, SponsorMoney, Worker,
+};
+use super::secrets::{RevealError, Secrets};
 
 /// Why an entry cannot follow the ones before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +32,22 @@ pub enum Broken {
     /// The first entry opens the pool, and no other does.
     #[error("the pool is opened by the first entry and by no other")]
     Opening,
+    /// An audit is not what the log before it makes of it.
+    #[error("batch {batch} {what}")]
+    Audit {
+        /// The batch.
+        batch: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A secret is not what its commitment and draws make of it.
+    #[error("secret {number}: {source}")]
+    Secret {
+        /// Its number.
+        number: u64,
+        /// What is wrong.
+        source: RevealError,
+    },
     /// Something is named that never came to be.
     #[error("there is no {0}")]
     Unknown(String),
@@ -73,151 +101,6 @@ pub enum Broken {
     },
 }
 
-/// A sponsor's money of one asset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SponsorMoney {
-    /// Deposited in all.
-    pub deposited: u128,
-    /// Free to use.
-    pub balance: u128,
-    /// Held for open jobs.
-    pub escrow: u128,
-    /// Went to workers and fees.
-    pub spent: u128,
-}
-
-/// A sponsor.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Sponsor {
-    /// Money by asset.
-    pub assets: BTreeMap<AssetName, SponsorMoney>,
-}
-
-/// An account.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Account {
-    /// Payable by asset.
-    pub matured: BTreeMap<AssetName, u128>,
-    /// Work proven, ever.
-    pub work: u128,
-    /// Shares accepted, ever.
-    pub shares: u64,
-}
-
-/// A rig.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Worker {
-    /// Whose.
-    pub account: AccountName,
-    /// Its name.
-    pub name: String,
-    /// Work proven, ever.
-    pub work: u128,
-    /// Shares accepted, ever.
-    pub shares: u64,
-    /// When the last one was.
-    pub last_share_at: Millis,
-}
-
-/// What one rig did for one job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Round {
-    /// Work proven.
-    pub work: u128,
-    /// Shares accepted.
-    pub shares: u64,
-}
-
-/// What one account gets from one job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Earning {
-    /// Work proven.
-    pub work: u128,
-    /// Amount, once the job is closed.
-    pub amount: Option<u128>,
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closed {
-    /// Why.
-    pub outcome: Outcome,
-    /// When.
-    pub at: Millis,
-    /// To workers.
-    pub paid: u128,
-    /// To the pool.
-    pub fee: u128,
-    /// Back to the sponsor.
-    pub refunded: u128,
-}
-
-/// A share that met its job's target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Solution {
-    /// Its hash, in the order in which it is compared.
-    pub hash: [u8; 32],
-    /// What its header follows from.
-    pub proof: ShareProof,
-}
-
-/// A job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
-    /// Fixed when it opened.
-    pub terms: Terms,
-    /// What is still in escrow.
-    pub escrow: u128,
-    /// Work proven.
-    pub work: u128,
-    /// Shares accepted.
-    pub shares: u64,
-    /// When a cancellation takes effect.
-    pub cancel_at: Option<Millis>,
-    /// How it ended.
-    pub closed: Option<Closed>,
-    /// What solved it.
-    pub solution: Option<Solution>,
-    /// Accounts that have proven work.
-    pub accounts: u64,
-    /// Work by rig; empty once closed.
-    #[serde(skip)]
-    pub rounds: BTreeMap<u32, Round>,
-    /// Hashes of its shares; empty once closed.
-    #[serde(skip)]
-    pub hashes: Vec<[u8; 32]>,
-}
-
-/// The pool's own money of one asset, and the total that came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct AssetTotals {
-    /// Deposited by all sponsors.
-    pub deposited: u128,
-    /// Fees earned.
-    pub fees: u128,
-}
-
-/// Which record an entry changed; the store writes these.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
-    /// An asset's totals.
-    Asset(AssetName),
-    /// A sponsor.
-    Sponsor(SponsorName),
-    /// An account.
-    Account(AccountName),
-    /// A rig.
-    Worker(u32),
-    /// That a rig is an account's.
-    Rig(AccountName, u32),
-    /// A job.
-    Job(JobId),
-    /// A rig's part in a job.
-    Round(JobId, u32),
-    /// An account's part in a job.
-    Earning(AccountName, JobId),
-}
-
 /// The sum of all entries so far.
 #[derive(Debug, Clone, Default)]
 pub struct State {
@@ -245,11 +128,18 @@ pub struct State {
     /// Deposits by their cause, and what each was of.
     deposits: HashMap<[u8; 16], (AssetName, u128)>,
     idempotency: HashMap<[u8; 16], (JobId, [u8; 32])>,
+    /// Closed batches, by number.
+    pub batches: Vec<Batch>,
+    /// Miners' keys.
+    pub keys: Keys,
+    /// Secrets of draws.
+    pub secrets: Secrets,
     /// Entries that the terms require next, in order.
     due: VecDeque<Entry>,
     /// The share just applied, which a `Solved` right after it refers to.
     last_share: Option<(JobId, Solution)>,
     dirty: BTreeSet<Key>,
+    events: Vec<Event>,
 }
 
 /// The cause of a deposit: its sponsor and reference.
@@ -265,10 +155,14 @@ impl State {
     /// # Errors
     /// It cannot follow what came before. The state is then of no further use.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Broken> {
-        if let Some(wanted) = self.due.pop_front()
-            && wanted != *entry
-        {
-            return Err(Broken::NotDue { wanted: format!("{wanted:?}"), found: format!("{entry:?}") });
+        match self.due.pop_front() {
+            Some(wanted) if wanted != *entry => {
+                return Err(Broken::NotDue { wanted: format!("{wanted:?}"), found: format!("{entry:?}") });
+            }
+            None if entry.pays() => {
+                return Err(Broken::NotDue { wanted: "no payment".into(), found: format!("{entry:?}") });
+            }
+            _ => {}
         }
         if self.pool.is_none() != matches!(entry, Entry::PoolOpened { .. }) {
             return Err(Broken::Opening);
@@ -304,6 +198,7 @@ impl State {
             Entry::Payout { job, account, amount } => self.payout(*job, account, *amount),
             Entry::Fee { job, amount } => self.fee(*job, *amount),
             Entry::Refund { job, amount } => self.refund(*job, *amount),
+            _ => self.apply_range(entry),
         }
     }
 
@@ -316,6 +211,11 @@ impl State {
     /// Takes the keys of the records changed since the last call.
     pub fn take_dirty(&mut self) -> BTreeSet<Key> {
         std::mem::take(&mut self.dirty)
+    }
+
+    /// Takes what the rest of the pool is to hear since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
     }
 
     /// Whether a share of an open job has this hash.
@@ -470,6 +370,9 @@ impl State {
         }
         self.jobs.get_mut(&job).expect("looked up above").terms = terms.clone();
         self.dirty.insert(Key::Job(job));
+        if terms.range().is_some() {
+            self.dirty.insert(Key::Cost(job));
+        }
         Ok(())
     }
 
@@ -492,21 +395,37 @@ impl State {
         if open.terms.is_unopened() {
             return Err(Broken::Terms { job, what: "is not open yet" });
         }
+        if open.terms.range().is_some() {
+            return Err(Broken::Terms { job, what: "takes units and no hashes" });
+        }
         if !proves(&open.terms, Work(work), &hash) {
             return Err(Broken::Unproven { hash, work });
         }
+        if usize::try_from(worker).ok().is_none_or(|index| index >= self.workers.len()) {
+            return Err(Broken::Unknown(format!("worker {worker}")));
+        }
         let found = self.jobs.get_mut(&job).expect("open_job found it");
-        let rig = usize::try_from(worker).ok().and_then(|index| self.workers.get_mut(index));
-        let rig = rig.ok_or_else(|| Broken::Unknown(format!("worker {worker}")))?;
         if !self.seen.insert(hash.to_be_bytes()) {
             return Err(Broken::Repeated(format!("share {hash}")));
         }
         found.hashes.push(hash.to_be_bytes());
         found.work = plus(found.work, work)?;
-        found.shares += 1;
         let round = found.rounds.entry(worker).or_default();
         round.work = plus(round.work, work)?;
-        round.shares += 1;
+        let account = self.delivered(job, worker, work, at)?;
+        let earning = self.earnings.get_mut(&(account, job)).expect("delivered made it");
+        earning.work = plus(earning.work, work)?;
+        Ok(())
+    }
+
+    /// Counts a share of whatever shape for its rig and account, which is given back. The job's own sums are the
+    /// caller's.
+    fn delivered(&mut self, job: JobId, worker: u32, work: u128, at: Millis) -> Result<AccountName, Broken> {
+        let found = self.jobs.get_mut(&job).ok_or_else(|| Broken::Unknown(format!("job {job}")))?;
+        let rig = usize::try_from(worker).ok().and_then(|index| self.workers.get_mut(index));
+        let rig = rig.ok_or_else(|| Broken::Unknown(format!("worker {worker}")))?;
+        found.shares += 1;
+        found.rounds.entry(worker).or_default().shares += 1;
         rig.work = plus(rig.work, work)?;
         rig.shares += 1;
         rig.last_share_at = at;
@@ -514,19 +433,18 @@ impl State {
         let account = self.accounts.get_mut(&name).expect("each rig's account exists");
         account.work = plus(account.work, work)?;
         account.shares += 1;
-        let earning = self.earnings.entry((name.clone(), job)).or_insert_with(|| {
+        self.earnings.entry((name.clone(), job)).or_insert_with(|| {
             found.accounts += 1;
             Earning::default()
         });
-        earning.work = plus(earning.work, work)?;
         self.dirty.extend([
             Key::Job(job),
             Key::Worker(worker),
             Key::Round(job, worker),
             Key::Account(name.clone()),
-            Key::Earning(name, job),
+            Key::Earning(name.clone(), job),
         ]);
-        Ok(())
+        Ok(name)
     }
 
     fn cancel_requested(&mut self, job: JobId, at: Millis, effective_at: Millis) -> Result<(), Broken> {
@@ -549,7 +467,11 @@ impl State {
         last_share: Option<(JobId, Solution)>,
     ) -> Result<(), Broken> {
         let open = self.open_job(job)?;
+        if open.terms.range().is_some() {
+            return self.range_closed(job, outcome, at);
+        }
         let fault = match outcome {
+            Outcome::Completed { .. } | Outcome::Quarantined => Some("ends as only a range job can"),
             Outcome::Solved => {
                 last_share.as_ref().is_none_or(|(of, _)| *of != job).then_some("is solved without a share")
             }
@@ -565,26 +487,38 @@ impl State {
         let work = self.work_by_account(job);
         let settlement = settle(&self.jobs[&job].terms, outcome, &work);
         let found = self.jobs.get_mut(&job).expect("open_job found it");
-        found.closed = Some(Closed { outcome, at, paid: 0, fee: 0, refunded: 0 });
         if outcome == Outcome::Solved {
             found.solution = last_share.map(|(_, solution)| solution);
         }
-        for hash in std::mem::take(&mut found.hashes) {
-            self.seen.remove(&hash);
-        }
-        let rounds = std::mem::take(&mut found.rounds);
-        self.closed_rounds.extend(rounds.into_iter().map(|(worker, round)| ((job, worker), round)));
-        for account in work.into_keys() {
-            let key = (account, job);
-            self.earnings.get_mut(&key).expect("each account with work has an earning").amount = Some(0);
-            self.dirty.insert(Key::Earning(key.0, job));
-        }
+        self.close(job, outcome, at);
         let payouts = settlement.payouts.into_iter();
         self.due.extend(payouts.map(|(account, amount)| Entry::Payout { job, account, amount }));
         self.due.extend((settlement.fee > 0).then_some(Entry::Fee { job, amount: settlement.fee }));
         self.due.extend((settlement.refund > 0).then_some(Entry::Refund { job, amount: settlement.refund }));
-        self.dirty.insert(Key::Job(job));
         Ok(())
+    }
+
+    /// Marks a job as closed and lets go of what only an open one needs.
+    fn close(&mut self, job: JobId, outcome: Outcome, at: Millis) {
+        let found = self.jobs.get_mut(&job).expect("whoever closes a job has found it");
+        found.closed = Some(Closed { outcome, at, paid: found.paid, fee: found.fees, refunded: 0 });
+        found.range = Range::default();
+        for hash in std::mem::take(&mut found.hashes) {
+            self.seen.remove(&hash);
+        }
+        let is_range = found.terms.range().is_some();
+        let rounds = std::mem::take(&mut found.rounds);
+        for (worker, round) in rounds {
+            let key = (self.workers[worker as usize].account.clone(), job);
+            let earning = self.earnings.get_mut(&key).expect("each account with a share has an earning");
+            earning.amount.get_or_insert(0);
+            if !is_range {
+                earning.matured_work = earning.work;
+            }
+            self.dirty.insert(Key::Earning(key.0, job));
+            self.closed_rounds.insert((job, worker), round);
+        }
+        self.dirty.insert(Key::Job(job));
     }
 
     /// Work of each account within an open job.
@@ -598,10 +532,11 @@ impl State {
         work
     }
 
-    /// Takes `amount` out of the escrow of a closed job; `spent` is false for a refund.
+    /// Takes `amount` out of the escrow of a closed job or, but for a refund, of an open range job. `spent` is false for
+    /// a refund.
     fn release(&mut self, job: JobId, amount: u128, spent: bool) -> Result<Terms, Broken> {
         let found = self.jobs.get_mut(&job).ok_or_else(|| Broken::Unknown(format!("job {job}")))?;
-        if found.closed.is_none() {
+        if found.closed.is_none() && (found.terms.range().is_none() || !spent) {
             return Err(Broken::Terms { job, what: "pays while it is open" });
         }
         found.escrow = minus(found.escrow, amount, || format!("escrow of {job}"))?;
@@ -614,28 +549,41 @@ impl State {
         Ok(terms)
     }
 
-    fn closed_mut(&mut self, job: JobId) -> &mut Closed {
-        let found = self.jobs.get_mut(&job).expect("release found it");
-        found.closed.as_mut().expect("release found it closed")
-    }
-
     fn payout(&mut self, job: JobId, account: &AccountName, amount: u128) -> Result<(), Broken> {
         let terms = self.release(job, amount, true)?;
-        let paid = &mut self.closed_mut(job).paid;
-        *paid = plus(*paid, amount)?;
-        let found = self.accounts.get_mut(account).ok_or_else(|| Broken::Unknown(format!("account {account}")))?;
-        let matured = found.matured.entry(terms.asset).or_default();
-        *matured = plus(*matured, amount)?;
-        let earning = self.earnings.get_mut(&(account.clone(), job));
-        earning.ok_or_else(|| Broken::Unknown(format!("work of {account} in {job}")))?.amount = Some(amount);
-        self.dirty.extend([Key::Account(account.clone()), Key::Earning(account.clone(), job)]);
+        let found = self.jobs.get_mut(&job).expect("release found it");
+        found.paid = plus(found.paid, amount)?;
+        if let Some(closed) = &mut found.closed {
+            closed.paid = found.paid;
+        }
+        let earning = self.matured(job, account, terms.asset, amount)?;
+        earning.amount = Some(plus(earning.amount.unwrap_or(0), amount)?);
         Ok(())
+    }
+
+    /// Makes `amount` payable to an account that has a part in `job`, which is given back.
+    fn matured(
+        &mut self,
+        job: JobId,
+        account: &AccountName,
+        asset: AssetName,
+        amount: u128,
+    ) -> Result<&mut Earning, Broken> {
+        let found = self.accounts.get_mut(account).ok_or_else(|| Broken::Unknown(format!("account {account}")))?;
+        let matured = found.matured.entry(asset).or_default();
+        *matured = plus(*matured, amount)?;
+        self.dirty.extend([Key::Account(account.clone()), Key::Earning(account.clone(), job)]);
+        let earning = self.earnings.get_mut(&(account.clone(), job));
+        earning.ok_or_else(|| Broken::Unknown(format!("work of {account} in {job}")))
     }
 
     fn fee(&mut self, job: JobId, amount: u128) -> Result<(), Broken> {
         let terms = self.release(job, amount, true)?;
-        let fee = &mut self.closed_mut(job).fee;
-        *fee = plus(*fee, amount)?;
+        let found = self.jobs.get_mut(&job).expect("release found it");
+        found.fees = plus(found.fees, amount)?;
+        if let Some(closed) = &mut found.closed {
+            closed.fee = found.fees;
+        }
         let totals = self.totals(&terms.asset);
         totals.fees = plus(totals.fees, amount)?;
         Ok(())
@@ -643,8 +591,10 @@ impl State {
 
     fn refund(&mut self, job: JobId, amount: u128) -> Result<(), Broken> {
         self.release(job, amount, false)?;
-        let refunded = &mut self.closed_mut(job).refunded;
-        *refunded = plus(*refunded, amount)?;
+        let found = self.jobs.get_mut(&job).expect("release found it");
+        if let Some(closed) = &mut found.closed {
+            closed.refunded = plus(closed.refunded, amount)?;
+        }
         Ok(())
     }
 }
@@ -662,36 +612,4 @@ fn plus(have: u128, more: u128) -> Result<u128, Broken> {
 
 fn minus(have: u128, want: u128, place: impl FnOnce() -> String) -> Result<u128, Broken> {
     have.checked_sub(want).ok_or_else(|| Broken::Overdrawn { place: place(), have, want })
-}
-
-impl Job {
-    /// A copy without what is kept of its shares, which may be large.
-    #[must_use]
-    pub fn without_shares(&self) -> Job {
-        Job {
-            terms: self.terms.clone(),
-            closed: self.closed.clone(),
-            solution: self.solution.clone(),
-            rounds: BTreeMap::new(),
-            hashes: Vec::new(),
-            ..*self
-        }
-    }
-
-    /// A job between its escrow and its opening, which follow one another in one group.
-    fn in_escrow(job: JobId, sponsor: &SponsorName, asset: &AssetName, amount: u128) -> Job {
-        let terms = Terms::unopened(job, sponsor, asset, amount);
-        Job {
-            terms,
-            escrow: amount,
-            work: 0,
-            shares: 0,
-            cancel_at: None,
-            closed: None,
-            solution: None,
-            accounts: 0,
-            rounds: BTreeMap::new(),
-            hashes: Vec::new(),
-        }
-    }
 }

@@ -1,4 +1,5 @@
-//! What a job's terms make of its escrow when it closes. Integers only; the parts sum to the whole.
+//! What a job's terms make of its escrow: a search's when it closes, a range job's as its batches mature. Integers
+//! only; the parts sum to the whole.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +49,40 @@ pub fn largest_remainder<K: Ord + Clone>(pot: u128, weights: &BTreeMap<K, u128>)
     parts
 }
 
-/// Where a closed job's escrow goes.
+/// What a range job has earned by some point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Earned {
+    /// By accounts.
+    pub pay: u128,
+    /// By the pool.
+    pub fee: u128,
+}
+
+impl Earned {
+    /// What came since `before`, an earlier point of the same job. Neither part ever falls as work matures: of what is
+    /// earned more, rounding gives the fee at most all.
+    #[must_use]
+    pub fn since(self, before: Earned) -> Earned {
+        Earned { pay: self.pay - before.pay, fee: self.fee - before.fee }
+    }
+}
+
+/// What a range job has earned once `matured` of its work has matured: of the budget the part that this is of all work,
+/// and of that the fee, each rounded down. When all has matured that is the whole budget.
+#[must_use]
+pub fn earned(terms: &Terms, matured: u128) -> Earned {
+    let gross = fraction(terms.budget, matured, terms.work_quoted);
+    let fee = fraction(gross, u128::from(terms.fee_bps), BPS);
+    Earned { pay: gross - fee, fee }
+}
+
+/// What a duplicate of `work` is worth: what the same work earns alone, less the fee.
+#[must_use]
+pub fn duplicate_pay(terms: &Terms, work: u128) -> u128 {
+    earned(terms, work).pay
+}
+
+/// Where a closed search's escrow goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
     /// To accounts, none of them zero.
@@ -59,7 +93,7 @@ pub struct Settlement {
     pub refund: u128,
 }
 
-/// Executes `terms` for a job that ended by `outcome` after `work` was proven by each account.
+/// Executes `terms` for a search that ended by `outcome` after `work` was proven by each account.
 ///
 /// A solved job earns its whole budget. Any other earns the part of it that the proven work is of
 /// the work quoted, and the rest goes back. The fee is taken from what is earned, rounded down.
@@ -68,9 +102,7 @@ pub fn settle(terms: &Terms, outcome: Outcome, work: &BTreeMap<AccountName, u128
     let proven = work.values().fold(0u128, |sum, &w| sum.saturating_add(w));
     let earned = match outcome {
         Outcome::Solved => terms.budget,
-        Outcome::Cancelled | Outcome::Expired | Outcome::Exhausted => {
-            fraction(terms.budget, proven.min(terms.work_quoted), terms.work_quoted)
-        }
+        _ => fraction(terms.budget, proven.min(terms.work_quoted), terms.work_quoted),
     };
     let earned = if proven == 0 { 0 } else { earned };
     let fee = fraction(earned, u128::from(terms.fee_bps), BPS);
@@ -160,6 +192,25 @@ mod tests {
                 prop_assert!(part == floor || part == floor + 1);
                 prop_assert!(weights[key] > 0 || part == 0);
             }
+        }
+
+        #[test]
+        fn what_matures_by_steps_comes_to_the_whole_and_nothing_ever_falls(
+            budget in 1u128..1 << 96,
+            fee_bps in 0u16..=10_000,
+            steps in prop::collection::vec(1u128..1 << 60, 1..60),
+        ) {
+            let all: u128 = steps.iter().sum();
+            let terms = terms(budget, fee_bps, all);
+            let (mut matured, mut sum) = (0, Earned::default());
+            for step in steps {
+                let before = earned(&terms, matured);
+                matured += step;
+                let more = earned(&terms, matured).since(before);
+                sum = Earned { pay: sum.pay + more.pay, fee: sum.fee + more.fee };
+            }
+            prop_assert_eq!(sum.pay + sum.fee, budget);
+            prop_assert_eq!(sum.fee, fraction(budget, u128::from(fee_bps), BPS));
         }
 
         #[test]

@@ -6,7 +6,11 @@ use lode_protocol::ids::{AssetName, JobId, SponsorName};
 
 use super::entry::{Entry, IdempotencyDigest, Millis, Outcome, Scheme, Shape, Terms};
 use super::fold::{Broken, State};
+use super::secrets::RevealError;
 use crate::share::Credit;
+pub use range::{Evidence, UnitClaim};
+
+mod range;
 
 /// What a job opens with; the ledger adds its number and the time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,52 @@ pub enum Command {
         /// Why; never `Solved` or `Exhausted`, which come with a share.
         outcome: Outcome,
     },
+    /// A unit of a range job was delivered.
+    Unit(Box<UnitClaim>),
+    /// A batch's time has come.
+    CloseBatch {
+        /// Of which job.
+        job: JobId,
+        /// Of which key.
+        key: [u8; 32],
+    },
+    /// All that was recomputed of a batch is right.
+    Mature {
+        /// Which.
+        batch: u64,
+    },
+    /// Something that was recomputed of a batch is wrong.
+    Void {
+        /// Which.
+        batch: u64,
+        /// What.
+        evidence: Evidence,
+    },
+    /// A new secret of draws.
+    CommitSecret {
+        /// [`commitment`](super::draw::commitment) of it.
+        hash: [u8; 32],
+    },
+    /// An old secret of draws.
+    RevealSecret {
+        /// The secret.
+        secret: [u8; 32],
+    },
+    /// A range job is to take no more units. It closes by itself with the last verdict on its batches. A second time with
+    /// `Quarantined`: what is still without verdict cannot be checked, and is dropped.
+    End {
+        /// Which.
+        job: JobId,
+        /// Why: `Cancelled`, `Expired` or `Quarantined`.
+        outcome: Outcome,
+    },
+    /// A range job, all of it matured, is assembled.
+    Finish {
+        /// Which.
+        job: JobId,
+        /// Digest of the result.
+        result: [u8; 32],
+    },
 }
 
 /// What a command came to.
@@ -79,6 +129,10 @@ pub enum Done {
     Repeated,
     /// The idempotency key had opened this job before; nothing was added.
     OpenedBefore(JobId),
+    /// The batch is closed, with this number.
+    BatchClosed(u64),
+    /// The secret is committed, with this number.
+    Committed(u64),
 }
 
 /// Why a command is not carried out.
@@ -124,6 +178,46 @@ pub enum Refusal {
     /// A sum would not fit.
     #[error("a sum would pass 128 bits")]
     TooMuch,
+    /// The key is banned.
+    #[error("the key is banned: a result of it was wrong")]
+    Banned,
+    /// The job takes hashes where a unit was meant, or the other way around, or the unit is not one of its elements'.
+    #[error("{0} does not have such elements")]
+    NoElements(JobId),
+    /// No secret of draws is committed, so nothing could be checked.
+    #[error("no secret of draws is committed")]
+    NoSecret,
+    /// The secret cannot be revealed now.
+    #[error("the secret is not revealed: {0}")]
+    Secret(#[from] RevealError),
+    /// There is no such batch, or it has a verdict.
+    #[error("batch {0} is not waiting for a verdict")]
+    Resolved(u64),
+    /// What is said to be wrong with a batch does not show that it is.
+    #[error("batch {batch} {what}")]
+    Evidence {
+        /// Which.
+        batch: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The job's terms are out of range.
+    #[error("such a job {0}")]
+    CannotOpen(&'static str),
+    /// Not all of the job has matured.
+    #[error("{0} is not finished")]
+    Unfinished(JobId),
+    /// All of the job is done and only waits for its verdicts, so it does not end early.
+    #[error("{0} is done and is being checked")]
+    Finishing(JobId),
+    /// The job cannot end so.
+    #[error("{job} {what}")]
+    CannotEnd {
+        /// Which.
+        job: JobId,
+        /// Why not.
+        what: &'static str,
+    },
 }
 
 /// The entries that carry out `command` at `now`. The terms may require more entries after the
@@ -140,6 +234,15 @@ pub(super) fn plan(state: &State, command: &Command, now: Millis) -> Result<(Vec
         Command::Deposit(deposit) => plan_deposit(state, deposit, now),
         Command::OpenJob(new) => open_job(state, new, now),
         Command::RequestCancel { job, sponsor, notice_ms } => request_cancel(state, *job, sponsor, *notice_ms, now),
+        Command::Unit(claim) => range::unit(state, claim, now),
+        Command::CloseBatch { job, key } => range::close_batch(state, *job, key, now),
+        Command::Mature { batch } => range::mature(state, *batch, now),
+        Command::Void { batch, evidence } => range::void(state, *batch, evidence, now),
+        Command::CommitSecret { hash } => range::commit(state, hash, now),
+        Command::RevealSecret { secret } => range::reveal(state, secret, now),
+        Command::Finish { job, result } => range::finish(state, *job, *result, now),
+        Command::End { job, outcome } => range::end(state, *job, *outcome, now),
+        Command::Close { job, outcome } if is_range(state, *job) => range::end(state, *job, *outcome, now),
         Command::Close { job, outcome } => match open(state, *job) {
             Ok(()) if !is_due(state, *job, *outcome, now) => Err(Refusal::NotDue(*job)),
             Ok(()) => Ok((vec![Entry::JobClosed { job: *job, outcome: *outcome, at: now }], Done::Entered)),
@@ -148,6 +251,10 @@ pub(super) fn plan(state: &State, command: &Command, now: Millis) -> Result<(Vec
             Err(refusal) => Err(refusal),
         },
     }
+}
+
+fn is_range(state: &State, job: JobId) -> bool {
+    state.jobs.get(&job).is_some_and(|found| found.terms.range().is_some())
 }
 
 fn open(state: &State, job: JobId) -> Result<(), Refusal> {
@@ -164,13 +271,16 @@ fn is_due(state: &State, job: JobId, outcome: Outcome, now: Millis) -> bool {
     match outcome {
         Outcome::Cancelled => found.cancel_at.is_some_and(|from| from <= now),
         Outcome::Expired => found.terms.deadline_at <= now,
-        Outcome::Solved | Outcome::Exhausted => false,
+        Outcome::Solved | Outcome::Exhausted | Outcome::Completed { .. } | Outcome::Quarantined => false,
     }
 }
 
 fn share(state: &State, credit: &Credit, now: Millis) -> Result<Vec<Entry>, Refusal> {
     let job = credit.job();
     let open = state.open_job(job).map_err(|_| Refusal::Stale)?;
+    if open.terms.range().is_some() {
+        return Err(Refusal::NoElements(job));
+    }
     if state.has_share(credit.hash()) {
         return Err(Refusal::Duplicate);
     }
@@ -225,9 +335,13 @@ fn open_job(state: &State, new: &NewJob, now: Millis) -> Result<(Vec<Entry>, Don
         return Err(Refusal::Short { balance, needed, asset: new.asset.clone() });
     }
     let job = state.next_job();
+    let terms = terms(job, new, now);
+    if let Some(what) = terms.fault() {
+        return Err(Refusal::CannotOpen(what));
+    }
     let (sponsor, asset, amount) = (new.sponsor.clone(), new.asset.clone(), new.budget);
     let escrow = Entry::Escrow { job, sponsor, asset, amount };
-    Ok((vec![escrow, Entry::JobOpened(Box::new(terms(job, new, now)))], Done::Opened(job)))
+    Ok((vec![escrow, Entry::JobOpened(Box::new(terms))], Done::Opened(job)))
 }
 
 fn terms(job: JobId, new: &NewJob, now: Millis) -> Terms {
@@ -346,15 +460,15 @@ mod tests {
     }
 
     fn enter(state: &mut State, log: &mut Vec<Entry>, command: &Command, now: Millis) -> Result<Done, Refusal> {
-        let (mut entries, done) = plan(state, command, now)?;
-        for entry in &entries {
-            state.apply(entry).expect("what is planned folds");
+        let (entries, done) = plan(state, command, now)?;
+        for entry in entries {
+            state.apply(&entry).expect("what is planned folds");
+            log.push(entry);
+            while let Some(entry) = state.due().front().cloned() {
+                state.apply(&entry).expect("what is due folds");
+                log.push(entry);
+            }
         }
-        while let Some(entry) = state.due().front().cloned() {
-            state.apply(&entry).expect("what is due folds");
-            entries.push(entry);
-        }
-        log.extend(entries);
         Ok(done)
     }
 

@@ -8,13 +8,19 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lode_protocol::ids::{AccountName, JobId, SponsorName};
+use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::fold::{Account, Earning, Job, Key, Sponsor, State, Worker};
+use super::batch::{Batch, Verdict};
+use super::cost::CostMap;
+use super::entry::Shape;
+use super::fold::{Account, AssetTotals, Earning, Job, Key, Sponsor, State, Worker};
 use super::journal::Position;
+use super::keys::MinerKey;
+use super::secrets::Secret;
 
 /// Version of the records' encoding; another one is rebuilt.
 const STORE_VERSION: &[u8] = b"4";
@@ -38,6 +44,9 @@ pub enum StoreError {
         /// How.
         source: std::io::Error,
     },
+    /// A range job's record has no cost map beside it.
+    #[error("the store has no cost map of {0}")]
+    NoCost(JobId),
     /// The store has entries that the journal has lost.
     #[error(
         "the store has seen {store} entries and the journal ends after {journal}: acknowledged entries are missing \
@@ -87,6 +96,12 @@ fn key_bytes(key: &Key) -> Vec<u8> {
             bytes = named_prefix(b"e/", account);
             bytes.extend_from_slice(&job.0.to_be_bytes());
         }
+        // Apart from the job's record, which is written with each unit and must stay small.
+        Key::Cost(job) => bytes = [&b"c/"[..], &job.0.to_be_bytes()].concat(),
+        Key::Batch(job, batch) => bytes = [&b"b/"[..], &job.0.to_be_bytes(), &batch.to_be_bytes()].concat(),
+        Key::Void(job, batch) => bytes = [&b"v/"[..], &job.0.to_be_bytes(), &batch.to_be_bytes()].concat(),
+        Key::Miner(key) => bytes = [&b"x/"[..], key].concat(),
+        Key::Secret(number) => bytes = [&b"h/"[..], &number.to_be_bytes()].concat(),
     }
     bytes
 }
@@ -117,7 +132,19 @@ fn record(state: &State, key: &Key) -> Option<Vec<u8>> {
             open.or_else(|| state.closed_rounds.get(&(*job, *worker))).map(json)
         }
         Key::Earning(account, job) => state.earnings.get(&(account.clone(), *job)).map(json),
+        Key::Cost(job) => state.jobs.get(job).and_then(|job| job.terms.range()).map(|range| range.cost.to_bytes()),
+        Key::Batch(job, batch) => batch_of(state, *job, *batch).map(json),
+        Key::Void(job, batch) => {
+            let found = batch_of(state, *job, *batch);
+            found.filter(|batch| matches!(batch.verdict, Verdict::Voided(_))).map(|_| Vec::new())
+        }
+        Key::Miner(key) => state.keys.find(key).map(json),
+        Key::Secret(number) => state.secrets.get(*number).map(json),
     }
+}
+
+fn batch_of(state: &State, job: JobId, batch: u64) -> Option<&Batch> {
+    state.batches.get(usize::try_from(batch).ok()?).filter(|found| found.job == job)
 }
 
 /// Every key that `state` has a record of.
@@ -126,7 +153,14 @@ fn all_keys(state: &State) -> impl Iterator<Item = Key> {
         .zip(&state.workers)
         .flat_map(|(index, worker)| [Key::Worker(index), Key::Rig(worker.account.clone(), index)]);
     let open_rounds = state.jobs.iter().flat_map(|(&id, job)| job.rounds.keys().map(move |&w| Key::Round(id, w)));
+    let costs = state.jobs.iter().filter(|(_, job)| job.terms.range().is_some()).map(|(&id, _)| Key::Cost(id));
+    let voids = state.batches.iter().filter(|batch| matches!(batch.verdict, Verdict::Voided(_)));
     workers
+        .chain(costs)
+        .chain(state.batches.iter().map(|batch| Key::Batch(batch.job, batch.batch)))
+        .chain(voids.map(|batch| Key::Void(batch.job, batch.batch)))
+        .chain(state.keys.all().iter().map(|key| Key::Miner(key.key)))
+        .chain(state.secrets.all().iter().map(|secret| Key::Secret(secret.number)))
         .chain(open_rounds)
         .chain(state.closed_rounds.keys().map(|&(job, worker)| Key::Round(job, worker)))
         .chain(state.assets.keys().cloned().map(Key::Asset))
@@ -348,7 +382,18 @@ impl Store {
     /// # Errors
     /// sled fails.
     pub fn job(&self, job: JobId) -> Result<Option<Job>, StoreError> {
-        self.get(&Key::Job(job))
+        self.get(&Key::Job(job))?.map(|job| self.with_cost(job)).transpose()
+    }
+
+    /// Puts the cost map of a range job into its terms, which are kept without.
+    fn with_cost(&self, mut job: Job) -> Result<Job, StoreError> {
+        let id = job.terms.job;
+        if let Shape::Range(range) = &mut job.terms.shape {
+            let bytes = self.db.get(key_bytes(&Key::Cost(id)))?;
+            let cost = bytes.and_then(|bytes| CostMap::from_bytes(&bytes).ok()).ok_or(StoreError::NoCost(id))?;
+            range.cost = Arc::new(cost);
+        }
+        Ok(job)
     }
 
     /// Jobs with an id below `before`, newest first.
@@ -357,6 +402,57 @@ impl Store {
     /// sled fails.
     pub fn jobs_before(&self, before: JobId, most: usize) -> Result<Vec<Job>, StoreError> {
         let range = self.db.range(key_bytes(&Key::Job(JobId(0)))..key_bytes(&Key::Job(before)));
+        records(range.rev().take(most))?.into_iter().map(|job| self.with_cost(job)).collect()
+    }
+
+    /// Closed batches of a job with a number below `before`, newest first.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn batches_before(&self, job: JobId, before: u64, most: usize) -> Result<Vec<Batch>, StoreError> {
+        let range = self.db.range(key_bytes(&Key::Batch(job, 0))..key_bytes(&Key::Batch(job, before)));
+        records(range.rev().take(most))
+    }
+
+    /// Those of them that are void.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn voids_before(&self, job: JobId, before: u64, most: usize) -> Result<Vec<Batch>, StoreError> {
+        let first = key_bytes(&Key::Void(job, 0));
+        let numbers = first.len() - size_of::<u64>();
+        let mut rows = Vec::new();
+        for key in self.db.range(first..key_bytes(&Key::Void(job, before))).keys().rev().take(most) {
+            if let Some(batch) = key?.get(numbers..).and_then(|batch| batch.first_chunk()) {
+                rows.extend(self.get(&Key::Batch(job, u64::from_be_bytes(*batch)))?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// What the fee account of an asset has.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn fees(&self, asset: &AssetName) -> Result<u128, StoreError> {
+        let totals: Option<AssetTotals> = self.get(&Key::Asset(asset.clone()))?;
+        Ok(totals.map_or(0, |totals| totals.fees))
+    }
+
+    /// A miner's key.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn miner_key(&self, key: &[u8; 32]) -> Result<Option<MinerKey>, StoreError> {
+        self.get(&Key::Miner(*key))
+    }
+
+    /// Secrets of draws with a number below `before`, newest first.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn secrets_before(&self, before: u64, most: usize) -> Result<Vec<Secret>, StoreError> {
+        let range = self.db.range(key_bytes(&Key::Secret(0))..key_bytes(&Key::Secret(before)));
         records(range.rev().take(most))
     }
 

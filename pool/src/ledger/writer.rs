@@ -14,10 +14,13 @@ use std::time::{Duration, Instant};
 use lode_protocol::ids::{AccountName, JobId};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::entry::{Effort, Entry, Millis};
+use super::entry::{Effort, Entry, Millis, Outcome};
+use super::events::{BatchInfo, Event, MaturedInfo, Triple, UnitInfo, VoidInfo};
 use super::fold::{Broken, Job, State};
 use super::journal::{self, Journal, JournalError, Position};
 use super::plan::{Command, Done, Refusal, plan};
+use super::range::{Standing, Unit};
+use super::secrets::Secret;
 use super::store::{Opened, Store, StoreError};
 use crate::clock::Clock;
 
@@ -66,12 +69,23 @@ pub enum OpenError {
     Fold(#[from] Broken),
 }
 
-/// What the ledger tells the rest of the pool.
+/// What the ledger tells the rest of the pool, in the order of the log within each group. Who does not serve range jobs
+/// need not listen to what is said of them.
 pub trait Listener: Send + 'static {
     /// A share is on disk, of a search or of a range job.
     fn share(&mut self, account: &AccountName, effort: Effort<'_>, work: u128, at: Millis);
     /// A job is closed on disk.
     fn closed(&mut self, job: JobId);
+    /// A unit is on disk, after its share.
+    fn unit(&mut self, _: UnitInfo) {}
+    /// A batch waits for its verdict.
+    fn batch_closed(&mut self, _: BatchInfo) {}
+    /// A batch is payable.
+    fn matured(&mut self, _: MaturedInfo) {}
+    /// A batch counts for nothing, and its key is banned.
+    fn voided(&mut self, _: VoidInfo) {}
+    /// A range job takes no units any more; it closes later.
+    fn ending(&mut self, _: JobId, _: Outcome) {}
     /// A group is on disk; how many entries it had and how long the disk took.
     fn flushed(&mut self, entries: u64, took: Duration);
 }
@@ -107,6 +121,7 @@ pub struct Ledger {
     permits: Arc<Semaphore>,
     tip: watch::Receiver<Tip>,
     store: Store,
+    pool: [u8; 16],
 }
 
 /// Keeps `Queued` out of the public type's debug form.
@@ -121,14 +136,88 @@ impl std::fmt::Debug for Queued {
 /// What the ledger held when it was opened.
 #[derive(Debug)]
 pub struct Restored {
+    /// The pool's id.
+    pub pool: [u8; 16],
     /// Jobs that are open, without their shares.
     pub open_jobs: Vec<Job>,
+    /// What is done of those that are ranges.
+    pub ranges: Vec<RestoredRange>,
+    /// Secrets of draws, by number.
+    pub secrets: Vec<Secret>,
+    /// Work of void batches, which the shares of the past had counted.
+    pub taken: Vec<(AccountName, u128)>,
     /// Entries in all.
     pub entries: u64,
     /// How many bytes of an unfinished group were cut off, if any.
     pub torn: Option<PathBuf>,
     /// What happened to the store.
     pub store: Opened,
+}
+
+/// What is done of an open range job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoredRange {
+    /// The job.
+    pub job: JobId,
+    /// Units that have done their elements, in the order of these.
+    pub units: Vec<RestoredUnit>,
+    /// Units of each key that are in no closed batch.
+    pub open: Vec<OpenBatch>,
+    /// Batches that wait for their verdict.
+    pub batches: Vec<BatchInfo>,
+    /// How it ends, if it takes no units any more.
+    pub ending: Option<Outcome>,
+}
+
+/// A unit that has done its elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoredUnit {
+    /// Its first element, as the job counts them.
+    pub first: u64,
+    /// Its elements.
+    pub count: u32,
+    /// Digest of its result.
+    pub digest: [u8; 32],
+    /// Whose.
+    pub key: [u8; 32],
+    /// Whether its batch has matured.
+    pub matured: bool,
+}
+
+/// Units of a key that are in no closed batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenBatch {
+    /// Whose.
+    pub key: [u8; 32],
+    /// They, in the order of the log.
+    pub units: Vec<Triple>,
+    /// When the first of them came.
+    pub since: Millis,
+}
+
+impl RestoredRange {
+    fn of(state: &State, job: &Job) -> RestoredRange {
+        let key = |number| state.keys.get(number).expect("each unit's key is known").key;
+        let units = job.range.done().map(|unit| RestoredUnit {
+            first: unit.first,
+            count: unit.count,
+            digest: unit.digest,
+            key: key(unit.key),
+            matured: unit.standing == Standing::Matured,
+        });
+        let open = job.range.open().map(|(number, units)| {
+            let units: Vec<&Unit> = units.collect();
+            let since = units.first().map_or(0, |unit| unit.at);
+            OpenBatch { key: key(number), units: units.into_iter().map(Unit::triple).collect(), since }
+        });
+        RestoredRange {
+            job: job.terms.job,
+            units: units.collect(),
+            open: open.collect(),
+            batches: job.range.unresolved().filter_map(|batch| state.batch_info(batch)).collect(),
+            ending: job.ending,
+        }
+    }
 }
 
 /// The paths of a ledger within a data directory.
@@ -171,11 +260,16 @@ impl Opening {
             .and_then(|()| journal::sync_dir(data));
         made.map_err(|source| OpenError::Io { path: dir.clone(), source })?;
         let mut state = State::default();
+        let mut taken = Vec::new();
         let scan = journal::scan(&dir, |_, entry| {
             state.apply(&entry)?;
-            if let Entry::Share { job, worker, work, at, .. } = entry {
-                let effort = state.jobs[&job].terms.effort();
-                on_share(&state.workers[worker as usize].account, effort, work, at);
+            if let Some((account, effort, work, at)) = credited(&state, &entry) {
+                on_share(account, effort, work, at);
+            }
+            for event in state.take_events() {
+                if let Event::Voided(void) = event {
+                    taken.extend(void.taken);
+                }
             }
             Ok::<_, Broken>(())
         })?;
@@ -192,10 +286,22 @@ impl Opening {
         let due = take_due(&mut state)?;
         append(&mut journal, &due.iter().map(Entry::encode).collect::<Vec<_>>())?;
         state.take_dirty();
+        state.take_events();
         let (store, opened) = Store::open(&store_dir(data), &state, journal.end())?;
-        let open_jobs = state.jobs.values().filter(|job| job.closed.is_none()).map(Job::without_shares).collect();
-        let torn = scan.torn.map(|(path, _)| path);
-        let restored = Restored { open_jobs, entries: journal.end().seq, torn, store: opened };
+        let open = || state.jobs.values().filter(|job| job.closed.is_none());
+        let restored = Restored {
+            pool: journal.pool(),
+            open_jobs: open().map(Job::without_shares).collect(),
+            ranges: open()
+                .filter(|job| job.terms.range().is_some())
+                .map(|job| RestoredRange::of(&state, job))
+                .collect(),
+            secrets: state.secrets.all().to_vec(),
+            taken,
+            entries: journal.end().seq,
+            torn: scan.torn.map(|(path, _)| path),
+            store: opened,
+        };
         Ok(Opening { state, journal, store, restored })
     }
 
@@ -209,7 +315,7 @@ impl Opening {
     ) -> (Ledger, std::thread::JoinHandle<()>) {
         let (queue, commands) = sync_channel(QUEUE_MAX);
         let (tip_sender, tip) = watch::channel(Tip { position: self.journal.end(), fault: None });
-        let store = self.store.clone();
+        let (pool, store) = (self.journal.pool(), self.store.clone());
         let writer = Writer {
             state: self.state,
             journal: self.journal,
@@ -222,7 +328,7 @@ impl Opening {
         };
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&commands));
         let thread = thread.expect("the system can start one more thread");
-        (Ledger { queue, permits: Arc::new(Semaphore::new(QUEUE_MAX)), tip, store }, thread)
+        (Ledger { queue, permits: Arc::new(Semaphore::new(QUEUE_MAX)), tip, store, pool }, thread)
     }
 }
 
@@ -248,11 +354,25 @@ impl Ledger {
         self.tip.clone()
     }
 
+    /// The pool's id, which is in the first entry.
+    #[must_use]
+    pub fn pool(&self) -> [u8; 16] {
+        self.pool
+    }
+
     /// The store, for questions.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
+}
+
+/// Whom an entry credits, what for, the work and the time, if it is a share of either shape.
+fn credited<'a>(state: &'a State, entry: &Entry) -> Option<(&'a AccountName, Effort<'a>, u128, Millis)> {
+    let (Entry::Share { job, worker, work, at, .. } | Entry::Unit { job, worker, work, at, .. }) = entry else {
+        return None;
+    };
+    Some((&state.workers[*worker as usize].account, state.jobs[job].terms.effort(), *work, *at))
 }
 
 /// Applies and takes every entry that the terms require now.
@@ -350,11 +470,13 @@ impl<L: Listener> Writer<L> {
         let planned = plan(&self.state, &queued.command, now);
         let outcome = match planned {
             Err(refusal) => Err(LedgerError::Refused(refusal)),
-            Ok((mut entries, done)) => {
-                for entry in &entries {
-                    self.state.apply(entry).map_err(|error| bug(&queued.command, &error))?;
+            Ok((planned, done)) => {
+                let mut entries = Vec::with_capacity(planned.len());
+                for entry in planned {
+                    self.state.apply(&entry).map_err(|error| bug(&queued.command, &error))?;
+                    entries.push(entry);
+                    entries.extend(take_due(&mut self.state).map_err(|error| bug(&queued.command, &error))?);
                 }
-                entries.extend(take_due(&mut self.state).map_err(|error| bug(&queued.command, &error))?);
                 for entry in &entries {
                     let encoded = entry.encode();
                     group.bytes += encoded.len();
@@ -394,14 +516,22 @@ impl<L: Listener> Writer<L> {
 
     fn count(&mut self, entries: &[Entry]) {
         for entry in entries {
-            if let Entry::Share { job, worker, work, at, .. } = entry {
-                let effort = self.state.jobs[job].terms.effort();
-                self.listener.share(&self.state.workers[*worker as usize].account, effort, *work, *at);
+            if let Some((account, effort, work, at)) = credited(&self.state, entry) {
+                self.listener.share(account, effort, work, at);
             }
         }
     }
 
     fn tell(&mut self, entries: &[Entry], took: Duration) {
+        for event in self.state.take_events() {
+            match event {
+                Event::Unit(unit) => self.listener.unit(unit),
+                Event::BatchClosed(batch) => self.listener.batch_closed(batch),
+                Event::Matured(matured) => self.listener.matured(matured),
+                Event::Voided(void) => self.listener.voided(void),
+                Event::Ending(job, outcome) => self.listener.ending(job, outcome),
+            }
+        }
         for entry in entries {
             if let Entry::JobClosed { job, .. } = entry {
                 self.listener.closed(*job);

@@ -29,6 +29,8 @@ use super::Shared;
 use super::bans::Offence;
 use super::extranonce::Lease;
 use super::judges::Turn;
+use super::ranges::Ranges;
+use super::seat::{OwedUnit, Seat, UnitOutcome};
 use super::session::{Action, Session, Settings, Space};
 use crate::jobs::assign::ConnectionId;
 use crate::jobs::book::Watch;
@@ -44,6 +46,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(1);
 /// First byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
+
+mod units;
 
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +74,7 @@ enum End {
 enum Owed {
     Ready(String),
     Share(Box<OwedShare>),
+    Unit(Box<OwedUnit>),
 }
 
 /// A share whose answer is owed.
@@ -88,6 +93,8 @@ enum Outcome {
     Refused(Rejection),
     /// It was given to the ledger.
     Entered(Box<Credit>, Result<Done, LedgerError>),
+    /// It was a unit.
+    Unit(UnitOutcome),
 }
 
 /// Serves one connection to its end.
@@ -142,7 +149,12 @@ async fn serve(
         id,
         work,
         settings,
-        session: Session::new(settings, rand::random(), now),
+        session: Session::new(settings, rand::random(), now).with_ranges(Ranges::new(
+            shared.offer.clone(),
+            rand::random(),
+            now,
+        )),
+        seat: None,
         turn: Turn::default(),
         lease: None,
         owed: VecDeque::new(),
@@ -163,6 +175,8 @@ struct Connection {
     work: Watch,
     settings: Settings,
     session: Session,
+    /// Its place in the hall, once its key is proven.
+    seat: Option<Seat>,
     turn: Turn,
     lease: Option<Lease>,
     owed: VecDeque<Owed>,
@@ -186,6 +200,7 @@ impl Connection {
                 () = shutdown.cancelled() => return self.finish().await,
                 outcome = front(&mut self.owed), if !self.owed.is_empty() => self.settle(outcome).await,
                 Ok(()) = self.work.changed() => self.new_work().await,
+                told = Seat::next_told(&mut self.seat) => self.told(told).await,
                 line = lines.next(), if self.owed.len() < IN_FLIGHT_MAX => self.line(line).await,
                 _ = tick.tick() => self.tick().await,
             };
@@ -254,7 +269,8 @@ impl Connection {
                 Action::Subscribe { id, session } => todo.extend(self.subscribe(&id, session.as_deref())),
                 Action::Enter { id, credit } => self.enter(id, credit),
                 Action::Judge { id, claim } => self.judge(id, claim),
-                Action::Refused { user, rejection } => self.refused(&user, &rejection),
+                Action::Refused { user, rejection } => self.refused(&user, &rejection, "hash"),
+                Action::Range(action) => todo.extend(self.range(action).await),
                 Action::LoggedIn(user) => {
                     tracing::info!(peer = %self.peer, %user, "worker logged in");
                     self.shared.presence.online(&user, self.settings.algorithm);
@@ -308,9 +324,10 @@ impl Connection {
         self.owed.push_back(Owed::Share(Box::new(share)));
     }
 
-    fn refused(&self, user: &UserName, rejection: &Rejection) {
+    fn refused(&self, user: &UserName, rejection: &Rejection, kind: &str) {
         self.shared.presence.rejected(user, rejection.label());
-        metrics::counter!(names::SHARES_REJECTED, "kind" => "hash", "reason" => rejection.label()).increment(1);
+        let (kind, reason) = (kind.to_owned(), rejection.label());
+        metrics::counter!(names::SHARES_REJECTED, "kind" => kind, "reason" => reason).increment(1);
     }
 
     async fn difficulty(&mut self, difficulty: Difficulty) {
@@ -336,6 +353,11 @@ impl Connection {
             (Some(Owed::Ready(line)), _) => push_line(&mut out, &line),
             (Some(Owed::Share(share)), Some(outcome)) => {
                 let (line, more) = self.answer(&share, &outcome);
+                push_line(&mut out, &line);
+                actions = more;
+            }
+            (Some(Owed::Unit(unit)), Some(Outcome::Unit(outcome))) => {
+                let (line, more) = self.answer_unit(*unit, &outcome);
                 push_line(&mut out, &line);
                 actions = more;
             }
@@ -366,14 +388,14 @@ impl Connection {
                 (Rejection::Duplicate, vec![Action::Offence(Offence::WorthlessShare)])
             }
             Outcome::Entered(_, Err(LedgerError::Refused(_))) => (Rejection::Stale, Vec::new()),
-            Outcome::Entered(_, Err(LedgerError::Down(_))) => (not_recorded(), Vec::new()),
+            Outcome::Entered(_, Err(LedgerError::Down(_))) | Outcome::Unit(_) => (not_recorded(), Vec::new()),
         };
         if let Some(header) = &share.header
             && rejection != Rejection::Duplicate
         {
             self.session.forget(header);
         }
-        self.refused(&share.user, &rejection);
+        self.refused(&share.user, &rejection, "hash");
         (rejection_line(&share.id, &rejection), offence)
     }
 
@@ -416,6 +438,9 @@ impl Connection {
     }
 
     async fn leave(&mut self) {
+        if let Some(seat) = self.seat.take() {
+            seat.leave().await;
+        }
         for user in self.session.users() {
             self.shared.presence.offline(user, self.settings.algorithm);
         }
@@ -443,6 +468,10 @@ async fn front(owed: &mut VecDeque<Owed>) -> Option<Outcome> {
         Some(Owed::Share(share)) => {
             let outcome = (&mut share.outcome).await;
             Some(outcome.unwrap_or_else(|_| Outcome::Refused(not_recorded())))
+        }
+        Some(Owed::Unit(unit)) => {
+            let failed = |_| UnitOutcome::NotKept("the pool cannot record units now; this one may not count".into());
+            Some(Outcome::Unit((&mut unit.outcome).await.unwrap_or_else(failed)))
         }
         _ => None,
     }

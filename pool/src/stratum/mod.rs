@@ -1,18 +1,24 @@
 //! The stratum server: sockets, sessions, and what they share.
 
 pub mod accept;
+pub mod action;
 pub mod bans;
 pub mod connection;
 pub mod extranonce;
 pub mod judges;
+pub mod passes;
 pub mod presence;
+pub mod ranges;
+mod seat;
 pub mod session;
 mod tags;
 
 use std::sync::Arc;
 
+use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::jobs::book::Book;
+use crate::jobs::range::hall::Hall;
 use crate::ledger::writer::Ledger;
 
 /// What every connection uses.
@@ -20,6 +26,14 @@ use crate::ledger::writer::Ledger;
 pub struct Shared {
     /// Who works on what.
     pub book: Book,
+    /// Who works on which unit.
+    pub hall: Hall,
+    /// Where results are kept.
+    pub blobs: Blobs,
+    /// Tokens of those who do range work.
+    pub passes: Arc<passes::Passes>,
+    /// What they are offered.
+    pub offer: ranges::Offer,
     /// Where shares go.
     pub ledger: Ledger,
     /// The time.

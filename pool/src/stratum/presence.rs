@@ -32,6 +32,8 @@ struct Inner {
     online: u64,
     /// Logins by algorithm; a rig may have several.
     logins: BTreeMap<Algorithm, u64>,
+    /// Connections that take units, by kind.
+    takers: BTreeMap<String, u64>,
 }
 
 /// The registry. Its mutex is held for a few lines that never wait.
@@ -137,6 +139,33 @@ impl Presence {
         inner.logins.get(&algorithm).is_some_and(|&logins| logins > 0)
     }
 
+    /// A connection takes units of these kinds, each named once.
+    pub fn takes(&self, kinds: &[String]) {
+        self.with(|inner| {
+            for kind in kinds {
+                *inner.takers.entry(kind.clone()).or_default() += 1;
+            }
+        });
+    }
+
+    /// A connection that took units went.
+    pub fn leaves(&self, kinds: &[String]) {
+        self.with(|inner| {
+            for kind in kinds {
+                if let Some(takers) = inner.takers.get_mut(kind) {
+                    *takers -= 1;
+                }
+            }
+            inner.takers.retain(|_, takers| *takers > 0);
+        });
+    }
+
+    /// Whether a connection takes units of this kind.
+    #[must_use]
+    pub fn has_kind(&self, kind: &str) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).takers.contains_key(kind)
+    }
+
     /// Connections, and rigs logged in.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
@@ -200,6 +229,18 @@ mod tests {
         assert_eq!((rig.connections, rig.difficulty, rig.rejected["stale"]), (0, None, 1));
         assert_eq!(presence.counts(), (0, 0));
         assert!(!presence.has(Sha256d));
+    }
+
+    #[test]
+    fn kinds_are_there_as_long_as_a_connection_takes_them() {
+        let presence = Presence::default();
+        let kinds = ["render".to_owned(), "infer".to_owned()];
+        presence.takes(&kinds);
+        presence.takes(&kinds[..1]);
+        presence.leaves(&kinds);
+        assert!(presence.has_kind("render") && !presence.has_kind("infer"));
+        presence.leaves(&kinds[..1]);
+        assert!(!presence.has_kind("render"));
     }
 
     #[test]

@@ -13,11 +13,13 @@ use lode_protocol::rpc::{Id, Message, Request, notification_line, rejection_line
 use lode_protocol::{Algorithm, Difficulty, Rejection};
 use serde_json::{Value, json};
 
+pub use super::action::Action;
 use super::bans::Offence;
+use super::ranges::Ranges;
 use super::tags::Tags;
 use crate::jobs::search::Search;
 use crate::ledger::entry::Millis;
-use crate::share::{Assignment, Claim, Credit, Verdict, is_dear};
+use crate::share::{Assignment, Claim, Verdict, is_dear};
 use crate::vardiff::{self, Vardiff};
 
 /// Most workers that may log in on one connection.
@@ -44,50 +46,6 @@ pub struct Settings {
     pub version_mask: u32,
     /// Where difficulties start and how they move.
     pub vardiff: vardiff::Options,
-}
-
-/// What the connection is to do.
-#[derive(Debug, PartialEq)]
-pub enum Action {
-    /// Answer a request, in the order of the requests.
-    Reply(String),
-    /// Send a notification at once.
-    Notify(String),
-    /// Find a search space for this client, then call [`Session::subscribed`].
-    Subscribe {
-        /// What to answer.
-        id: Id,
-        /// The session that it wants back.
-        session: Option<String>,
-    },
-    /// Enter a share, then answer and call [`Session::credited`].
-    Enter {
-        /// What to answer.
-        id: Id,
-        /// The share.
-        credit: Box<Credit>,
-    },
-    /// Judge a share, elsewhere since it takes long, and go on as with [`Action::Enter`] or [`Action::Refused`]. Where
-    /// it does not come to be in the ledger, call [`Session::forget`].
-    Judge {
-        /// What to answer.
-        id: Id,
-        /// The share.
-        claim: Box<Claim>,
-    },
-    /// A share was refused; its answer is an [`Action::Reply`] of its own.
-    Refused {
-        /// Whose.
-        user: UserName,
-        /// Why.
-        rejection: Rejection,
-    },
-    /// A worker logged in.
-    LoggedIn(UserName),
-    /// The difficulty changed.
-    Difficulty(Difficulty),
-    /// Something is held against the peer.
-    Offence(Offence),
 }
 
 /// Work as it was issued under one id.
@@ -133,6 +91,8 @@ pub struct Session {
     told_difficulty: Option<Difficulty>,
     told_at: Millis,
     told_no_work: bool,
+    /// Where there is range work to be had.
+    ranges: Option<Ranges>,
 }
 
 impl Session {
@@ -157,7 +117,28 @@ impl Session {
             told_difficulty: None,
             told_at: now,
             told_no_work: false,
+            ranges: None,
         }
+    }
+
+    /// Has range work to offer too.
+    #[must_use]
+    pub fn with_ranges(mut self, ranges: Ranges) -> Session {
+        self.ranges = Some(ranges);
+        self
+    }
+
+    /// Its range work.
+    pub fn ranges(&mut self) -> Option<&mut Ranges> {
+        self.ranges.as_mut()
+    }
+
+    /// The key has its token: units may come once a worker has logged in.
+    pub fn admitted(&mut self) -> Option<Action> {
+        let authorized = self.is_authorized();
+        let ranges = self.ranges.as_mut()?;
+        ranges.admitted();
+        if authorized { ranges.start() } else { None }
     }
 
     /// Whether a worker has logged in.
@@ -214,13 +195,23 @@ impl Session {
             ClientCall::ExtranonceSubscribe => ok(json!(true)),
             ClientCall::Ping => ok(json!("pong")),
             ClientCall::GetTransactions => ok(json!([])),
-            ClientCall::Prove(_) | ClientCall::UnitSubmit(_) | ClientCall::Release(_) => {
-                let rejection = Rejection::Other("lode-work was not granted on this connection".into());
-                vec![Action::Reply(rejection_line(id, &rejection))]
-            }
+            ClientCall::Prove(_) | ClientCall::UnitSubmit(_) | ClientCall::Release(_) => self.range_call(id, call),
             ClientCall::Unknown(method) => {
                 vec![Action::Reply(rejection_line(id, &Rejection::Other(format!("unknown method {method:?}"))))]
             }
+        }
+    }
+
+    fn range_call(&mut self, id: &Id, call: ClientCall) -> Vec<Action> {
+        let user = match &call {
+            ClientCall::UnitSubmit(submit) => self.user(&submit.user),
+            _ => None,
+        };
+        match (&mut self.ranges, call) {
+            (Some(ranges), ClientCall::Prove(prove)) => ranges.prove(id, &prove),
+            (Some(ranges), ClientCall::UnitSubmit(submit)) => ranges.submit(id, &submit, user.as_ref()),
+            (Some(ranges), ClientCall::Release(release)) => ranges.release(id, release),
+            _ => vec![Action::Reply(rejection_line(id, &Rejection::Unproven))],
         }
     }
 
@@ -250,7 +241,9 @@ impl Session {
         }
         reply.subscribe_extranonce = configure.subscribe_extranonce.then_some(true);
         reply.info = configure.info.then_some(true);
-        reply.lode_work = configure.lode_work.as_ref().map(|_| None);
+        let ranges = &mut self.ranges;
+        let granted = |asked| ranges.as_mut().and_then(|ranges| ranges.configure(asked));
+        reply.lode_work = configure.lode_work.as_ref().map(granted);
         let mut actions = vec![Action::Reply(result_line(id, &reply.to_json()))];
         actions.extend(self.issue_if_changed(now));
         actions
@@ -313,6 +306,7 @@ impl Session {
         }
         let first = self.issued.is_empty();
         actions.extend(if first { self.issue(true, now) } else { self.issue_if_changed(now) });
+        actions.extend(self.ranges.as_mut().and_then(Ranges::start));
         actions
     }
 
@@ -323,13 +317,18 @@ impl Session {
         if self.users.is_empty() { Err(Rejection::Unauthorized) } else { Ok(()) }
     }
 
+    /// A worker that has logged in, by its name.
+    fn user(&self, name: &str) -> Option<UserName> {
+        let named = name.parse::<UserName>().ok()?;
+        self.users().find(|known| **known == named).cloned()
+    }
+
     fn submit(&mut self, id: &Id, submit: &Submit) -> Vec<Action> {
         let refuse = |rejection: &Rejection| Action::Reply(rejection_line(id, rejection));
         if let Err(rejection) = self.may_submit() {
             return vec![refuse(&rejection)];
         }
-        let named = submit.user.parse::<UserName>().ok();
-        let Some(user) = named.and_then(|user| self.users().find(|known| **known == user).cloned()) else {
+        let Some(user) = self.user(&submit.user) else {
             return vec![refuse(&Rejection::Unauthorized)];
         };
         match self.claim(&user, submit) {
@@ -390,6 +389,17 @@ impl Session {
         if !self.is_authorized() {
             return Vec::new();
         }
+        let more = self.ranges.as_mut().and_then(|ranges| ranges.tick(now));
+        if self.ranges.as_ref().is_some_and(Ranges::is_busy) {
+            // Whoever works on units may have nothing to say of its hashes.
+            self.vardiff.excuse(now);
+        }
+        let mut actions = self.tick_search(now);
+        actions.extend(more);
+        actions
+    }
+
+    fn tick_search(&mut self, now: Millis) -> Vec<Action> {
         if self.work.is_some() {
             let changed = self.vardiff.tick(now);
             return self.changed(changed, now);

@@ -20,6 +20,9 @@ const CELL_PATHS: [u64; 2] = [16, 256];
 /// Samples among which a path's is drawn.
 const SAMPLES: u32 = 64;
 
+/// How often a path does each operation, in the mean.
+type Mean = [f64; OPERATIONS.len()];
+
 /// Where a job's paths are counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
@@ -46,7 +49,7 @@ impl Plan {
         let settings = Settings::new(self.size, samples, 1, self.max_depth, seed, Aovs::default());
         let settings = settings.expect("a spec's bounds are narrower than those of settings");
         let cells = self.grid.blocks().div_ceil(self.run);
-        let sums: Vec<[f64; 4]> = (0..cells).map(|cell| self.cell(scene, &settings, cell)).collect();
+        let sums: Vec<Mean> = (0..cells).map(|cell| self.cell(scene, &settings, cell)).collect();
         let means = self.smoothed(&sums);
         let passes = f64::from(self.grid.passes);
         let element = f64::from(self.grid.samples) / passes;
@@ -58,7 +61,7 @@ impl Plan {
     }
 
     /// What a path of a cell costs in the mean.
-    fn cell(&self, scene: &Scene, settings: &Settings, cell: u64) -> [f64; 4] {
+    fn cell(&self, scene: &Scene, settings: &Settings, cell: u64) -> Mean {
         let blocks = self.blocks(cell);
         let length = blocks.end - blocks.start;
         let mut cost = Cost::default();
@@ -79,9 +82,7 @@ impl Plan {
             debug_assert_eq!(settings.element(element).origin, corner);
             cost += fast::pixels(scene, settings, element, pixel..pixel + 1).1;
         }
-        let paths = self.cell_paths as f64;
-        let [nodes, groups, surfaces] = [cost.nodes, cost.groups, cost.surfaces].map(|count| count as f64 / paths);
-        [nodes, groups, surfaces, 1.0]
+        cost.counts(self.cell_paths).map(|count| count as f64 / self.cell_paths as f64)
     }
 
     fn blocks(&self, cell: u64) -> std::ops::Range<u64> {
@@ -106,10 +107,10 @@ impl Plan {
 
     /// Each cell with a quarter of each neighbour's difference, along rows and, where a cell is a block, columns. A cell
     /// at the border is its own neighbour.
-    fn smoothed(&self, cells: &[[f64; 4]]) -> Vec<[f64; 4]> {
+    fn smoothed(&self, cells: &[Mean]) -> Vec<Mean> {
         let columns = if self.run == 1 { self.grid.blocks_x as usize } else { cells.len() };
         let rows = cells.len() / columns;
-        let along = |cells: &[[f64; 4]], place: &dyn Fn(usize, usize, isize) -> usize| -> Vec<[f64; 4]> {
+        let along = |cells: &[Mean], place: &dyn Fn(usize, usize, isize) -> usize| -> Vec<Mean> {
             let mut smooth = Vec::with_capacity(cells.len());
             for row in 0..rows {
                 for column in 0..columns {
@@ -127,8 +128,6 @@ impl Plan {
 
 /// Names the pilot's random numbers.
 const PILOT_SEED: u32 = 0x70_69_6c_6f;
-
-const _: () = assert!(OPERATIONS.len() == 4, "a cell has a count of each operation");
 
 fn small(number: u64) -> u32 {
     u32::try_from(number).expect("blocks, cells and their paths are below 2^32")

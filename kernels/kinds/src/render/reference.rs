@@ -200,6 +200,7 @@ fn path(scene: &Scene, settings: &Settings, random: Random, mut ray: Ray, cost: 
             return seen;
         }
         let Some(lobes) = Lobes::of(&surface) else { return seen };
+        cost.bounces += 1;
         throughput = throughput * access;
         let block = 2 * depth - 1;
         if scene.emitter_count > 0 {

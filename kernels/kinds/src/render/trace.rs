@@ -24,24 +24,39 @@ pub(super) struct Hit {
 /// Work done, by kind: what an element costs is a weighted sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
+    /// Rays sent: along the way, and to lights.
+    pub rays: u64,
     /// Nodes visited: eight boxes each.
     pub nodes: u64,
     /// Groups tested: eight triangles each.
     pub groups: u64,
-    /// Surfaces shaded.
+    /// Surfaces met, of which all is read that is known of them.
     pub surfaces: u64,
+    /// Surfaces at which a light is looked for and the way on is drawn.
+    pub bounces: u64,
+}
+
+impl Cost {
+    /// The counts in the order of [`OPERATIONS`], of so many paths.
+    #[must_use]
+    pub const fn counts(&self, paths: u64) -> [u64; OPERATIONS.len()] {
+        let Self { rays, nodes, groups, surfaces, bounces } = *self;
+        [rays, nodes, groups, surfaces, bounces, paths]
+    }
 }
 
 impl std::ops::AddAssign for Cost {
     fn add_assign(&mut self, more: Self) {
+        self.rays += more.rays;
         self.nodes += more.nodes;
         self.groups += more.groups;
         self.surfaces += more.surfaces;
+        self.bounces += more.bounces;
     }
 }
 
 /// The counters of a [`Cost`] by name, and the number of paths.
-pub const OPERATIONS: [&str; 4] = ["nodes", "groups", "surfaces", "paths"];
+pub const OPERATIONS: [&str; 6] = ["rays", "nodes", "groups", "surfaces", "bounces", "paths"];
 
 /// A ray's direction as boxes need it.
 struct Slopes {
@@ -138,6 +153,7 @@ fn place_of(scene: &Scene, slot: u32) -> usize {
 /// What the ray meets first, no farther than `limit`.
 #[inline(always)]
 pub(super) fn nearest(scene: &Scene, ray: &Ray, limit: f32, cost: &mut Cost) -> Hit {
+    cost.rays += 1;
     let slopes = Slopes::new(ray);
     let mut hit = Hit { distance: limit, slot: NONE };
     let mut stack = [(0_u32, 0.0_f32); STACK];
@@ -183,6 +199,7 @@ pub(super) fn nearest(scene: &Scene, ray: &Ray, limit: f32, cost: &mut Cost) -> 
 /// Whether the ray meets anything before `limit`.
 #[inline(always)]
 pub(super) fn meets_any(scene: &Scene, ray: &Ray, limit: f32, cost: &mut Cost) -> bool {
+    cost.rays += 1;
     let slopes = Slopes::new(ray);
     let mut stack = [0_u32; STACK];
     let mut height = 1;

@@ -11,12 +11,13 @@ use super::super::crew::CrewError;
 use super::*;
 use crate::ledger::batch::Cause;
 use crate::ledger::draw::draw;
-use crate::ledger::plan::Evidence;
+use crate::ledger::entry::Millis;
 use crate::ledger::events::UnitInfo;
+use crate::ledger::plan::Evidence;
 
 /// What a comparison of two results said of one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(in crate::desk) enum Judgement {
     /// It is being looked at.
     Pending,
     /// It is right where they differ.
@@ -98,7 +99,8 @@ impl Audits {
         let of_job = |batch: &BatchInfo| batch.job == job;
         let waiting = self.waiting.iter().filter(|batch| of_job(batch)).map(|batch| batch.batch);
         let later = self.later.iter().map(|(_, batch)| batch).filter(|batch| of_job(batch)).map(|batch| batch.batch);
-        let decided = self.decided.values().map(|(batch, _)| batch).filter(|batch| of_job(batch)).map(|batch| batch.batch);
+        let decided =
+            self.decided.values().map(|(batch, _)| batch).filter(|batch| of_job(batch)).map(|batch| batch.batch);
         let gone: Vec<u64> = waiting.chain(later).chain(decided).collect();
         for number in gone {
             self.resolved(number);
@@ -148,7 +150,9 @@ impl Keeper {
                 continue;
             };
             let batch = self.audits.waiting.remove(at).expect("it is within the queue");
-            let wrong = disputes.iter().find_map(|judged| if let Judgement::Wrong(found) = judged { Some(*found) } else { None });
+            let wrong = disputes
+                .iter()
+                .find_map(|judged| if let Judgement::Wrong(found) = judged { Some(*found) } else { None });
             match wrong {
                 Some(difference) => self.decide(batch, Some((difference, Cause::Mismatch))),
                 None => self.recompute(batch, files),
@@ -163,8 +167,10 @@ impl Keeper {
         let places: Vec<(u64, u32)> = batch.units.iter().map(|&(first, count, _)| (first, count)).collect();
         let picks = draw(&secret, &batch.root, &places, batch.all, &open.policy, open.parts);
         let claims: Vec<Claim> = claims(&batch).collect();
-        let picks: Vec<(Claim, Part)> =
-            picks.into_iter().map(|pick| (claims[pick.unit], Part { element: pick.element, part: pick.part })).collect();
+        let picks: Vec<(Claim, Part)> = picks
+            .into_iter()
+            .map(|pick| (claims[pick.unit], Part { element: pick.element, part: pick.part }))
+            .collect();
         let auditor = self.auditor.clone();
         let computed = self.checkers.hand(move || auditor.first_difference(&files, picks));
         self.audits.running.insert(batch.batch);
@@ -232,39 +238,42 @@ impl Keeper {
     }
 
     /// A result of elements that another has done too: where they differ, both are held against this pool's own.
-    pub(super) fn duplicate(&mut self, unit: &UnitInfo) {
-        let second = claim_of(unit);
-        let Some(open) = self.jobs.get(&unit.job) else { return };
-        let Some(first) = open.done.get(&unit.first).copied().filter(|first| first.count == second.count) else { return };
-        let Some(files) = open.files().filter(|_| first.digest != second.digest) else { return };
-        tracing::warn!(job = %unit.job, first = unit.first, count = unit.count, "two results of the same elements differ");
-        for claim in [first, second] {
-            self.audits.disputes.entry((unit.job, claim)).or_insert(Judgement::Pending);
-        }
-        let (auditor, back, job) = (self.auditor.clone(), self.back.clone(), unit.job);
-        let judge = move || -> Result<Vec<(Claim, Judgement)>, FileFault> {
-            let Some(part) = auditor.where_two_differ(&files, &first, &second)? else { return Ok(Vec::new()) };
-            let judge = |claim: Claim| {
-                let found = auditor.compare(&files, &claim, part)?;
-                Ok((claim, found.map_or(Judgement::Right, Judgement::Wrong)))
-            };
-            [first, second].into_iter().map(judge).collect()
+    pub(super) fn compare_with_done(&mut self, job: JobId, second: Claim) {
+        let Some(open) = self.jobs.get(&job) else { return };
+        let Some(first) = open.done.get(&second.first).copied().filter(|first| first.count == second.count) else {
+            return;
         };
-        let judged = self.makers.hand(judge);
+        let Some(files) = open.files().filter(|_| first.digest != second.digest) else { return };
+        tracing::warn!(%job, first = second.first, count = second.count, "two results of the same elements differ");
+        for claim in [first, second] {
+            self.audits.disputes.entry((job, claim)).or_insert(Judgement::Pending);
+        }
+        let auditor = self.auditor.clone();
+        let judged = self.makers.hand(move || judge(&auditor, &files, [first, second]));
+        let back = self.back.clone();
         tokio::spawn(async move {
-            let fault = match judged {
-                Ok(judged) => match judged.await {
-                    Ok(Ok(judged)) if !judged.is_empty() => return send(&back, Outcome::Compared(job, judged)),
-                    Ok(Ok(_)) => "their parts do not differ".to_owned(),
-                    Ok(Err(fault)) => fault.to_string(),
-                    Err(_) => CrewError::Panicked.to_string(),
-                },
-                Err(error) => error.to_string(),
+            let judged = match judged {
+                Ok(judged) => judged.await.map_err(|_| CrewError::Panicked.to_string()),
+                Err(error) => Err(error.to_string()),
             };
-            // Neither is held up for it: their batches are drawn from as any.
-            tracing::error!(%job, fault, "two results that differ could not be judged");
-            send(&back, Outcome::Compared(job, [first, second].map(|claim| (claim, Judgement::Right)).into()));
+            let judged = judged.and_then(|judged| judged.map_err(|fault| fault.to_string())).unwrap_or_else(|fault| {
+                // Neither is held up for it: their batches are drawn from as any.
+                tracing::error!(%job, fault, "two results that differ could not be judged");
+                [first, second].map(|claim| (claim, Judgement::Right)).into()
+            });
+            send(&back, Outcome::Compared(job, judged));
         });
+    }
+
+    /// After a restart: holds all that is without a verdict against what else was delivered of the same elements.
+    pub(super) fn compare_all(&mut self, job: JobId) {
+        let Some(open) = self.jobs.get(&job) else { return };
+        let gathering = open.gathering.values().flat_map(|gathering| gathering.claims.iter().copied());
+        let waiting = self.audits.waiting.iter().filter(|batch| batch.job == job).flat_map(claims);
+        let all: Vec<Claim> = gathering.chain(waiting).collect();
+        for claim in all {
+            self.compare_with_done(job, claim);
+        }
     }
 
     pub(super) fn compared(&mut self, job: JobId, judged: Vec<(Claim, Judgement)>) {
@@ -278,6 +287,16 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Holds two results against this pool's own at the first part where they differ.
+fn judge(auditor: &Auditor, files: &JobFiles, two: [Claim; 2]) -> Result<Vec<(Claim, Judgement)>, FileFault> {
+    let part = auditor.where_two_differ(files, &two[0], &two[1])?;
+    let judge = |claim: Claim| {
+        let found = part.map_or(Ok(None), |part| auditor.compare(files, &claim, part))?;
+        Ok((claim, found.map_or(Judgement::Right, Judgement::Wrong)))
+    };
+    two.into_iter().map(judge).collect()
 }
 
 /// A unit's result.

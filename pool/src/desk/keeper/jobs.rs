@@ -8,9 +8,9 @@ use super::audits::claim_of;
 use super::*;
 use crate::blobs::Owner;
 use crate::jobs::range::RangeJob;
-use crate::ledger::entry::{AuditPolicy, Outcome as Ending};
-use crate::ledger::fold::Job;
+use crate::ledger::entry::{AuditPolicy, Millis, Outcome as Ending};
 use crate::ledger::events::{UnitInfo, VoidInfo};
+use crate::ledger::fold::Job;
 
 /// Whether a job can be worked on.
 #[derive(Debug)]
@@ -131,8 +131,11 @@ impl Keeper {
         match files {
             Ok(files) => {
                 open.state = State::Ready(files.clone());
-                if open.record.ending.is_none() {
-                    self.hall.open(open.offer(&files)).await;
+                let offer = open.offer(&files);
+                let is_issued = open.record.ending.is_none();
+                self.compare_all(job);
+                if is_issued {
+                    self.hall.open(offer).await;
                 }
             }
             Err(error) => {
@@ -147,7 +150,7 @@ impl Keeper {
         let Some(open) = self.jobs.get_mut(&unit.job) else { return };
         open.gather(unit);
         if unit.duplicate {
-            self.duplicate(unit);
+            self.compare_with_done(unit.job, claim_of(unit));
         } else {
             open.done.insert(unit.first, claim_of(unit));
         }
@@ -179,6 +182,7 @@ impl Keeper {
         if let Some(open) = self.jobs.get_mut(&job) {
             open.record.ending = Some(outcome);
         }
+        self.asked.remove(&Ask::End(job));
     }
 
     /// A batch is clean.
@@ -276,15 +280,17 @@ impl Keeper {
         let lost = |open: &Open| matches!(open.state, State::Lost);
         let lost: Vec<JobId> = self.jobs.iter().filter(|(_, open)| lost(open)).map(|(job, _)| *job).collect();
         for job in lost {
-            let record = &self.jobs[&job].record;
+            let open = &self.jobs[&job];
+            let record = &open.record;
             let outcome = match record.cancel_at {
                 Some(at) if at <= now => Ending::Cancelled,
                 _ if record.terms.deadline_at <= now => Ending::Expired,
                 _ => continue,
             };
-            // What is unresolved cannot be audited; only a quarantine ends a job with such, or one that is all done.
-            let unresolved = self.audits.has(job) || self.jobs[&job].done.values().map(|claim| claim.count).sum::<u64>() == self.jobs[&job].elements;
-            let outcome = if unresolved { Ending::Quarantined } else { outcome };
+            // What has no verdict cannot get one any more, and only a quarantine ends a job with such.
+            let done: u64 = open.done.values().map(|claim| claim.count).sum();
+            let stuck = self.audits.has(job) || !open.gathering.is_empty() || done == open.elements;
+            let outcome = if stuck { Ending::Quarantined } else { outcome };
             self.ask(Ask::End(job), Command::End { job, outcome });
         }
     }

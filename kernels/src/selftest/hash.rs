@@ -1,55 +1,14 @@
-//! Whether a device computes what the reference defines: the vectors that it must reproduce before it is given work.
-//!
-//! `vectors/hash.json` is made by the reference alone: `LODE_WRITE_VECTORS=1 cargo test -p lode-kernels vectors` writes it
-//! anew, and without the variable the same test holds the file against the reference.
+//! The vectors of kind hash. `vectors/hash.json` is made by the reference alone:
+//! `LODE_WRITE_VECTORS=1 cargo test -p lode-kernels vectors` writes it anew, and without the variable the same test holds the
+//! file against the reference.
 
 use std::sync::LazyLock;
 
 use lode_kinds::hash::{Algorithm, HEADER_BYTES, Nonces, Scan};
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Device, DeviceError};
-
-/// Nonces that a failure's message lists at most.
-const LISTED_MAX: usize = 8;
-
-/// Why a device gets no work.
-#[derive(Debug, thiserror::Error)]
-pub enum SelfTestFailure {
-    /// It failed to compute at all.
-    #[error("self-test vector {vector:?}: {error}")]
-    Device {
-        /// The vector's name.
-        vector: String,
-        /// What the device's driver says.
-        #[source]
-        error: DeviceError,
-    },
-    /// It found other nonces than the reference.
-    #[error("self-test vector {vector:?}: expected {}, found {}", list(expected), list(found))]
-    Wrong {
-        /// The vector's name.
-        vector: String,
-        /// The nonces that the reference finds.
-        expected: Vec<u32>,
-        /// The nonces that the device found.
-        found: Vec<u32>,
-    },
-    /// It reported nonces that the host's recheck refuted.
-    #[error("self-test vector {vector:?}: the device reported {count} nonces that are no hits")]
-    Refuted {
-        /// The vector's name.
-        vector: String,
-        /// How many.
-        count: u64,
-    },
-}
-
-fn list(nonces: &[u32]) -> String {
-    let listed: Vec<String> = nonces.iter().take(LISTED_MAX).map(u32::to_string).collect();
-    let more = if nonces.len() > LISTED_MAX { ", ..." } else { "" };
-    format!("{} nonces [{}{more}]", nonces.len(), listed.join(", "))
-}
+use super::SelfTestFailure;
+use crate::backend::Device;
 
 /// Runs every vector of the algorithm on the device.
 ///
@@ -74,7 +33,7 @@ pub fn self_test(device: &mut dyn Device, algorithm: Algorithm) -> Result<(), Se
 }
 
 static VECTORS: LazyLock<Vec<Vector>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../vectors/hash.json")).expect("the file's test reads it with the same code")
+    serde_json::from_str(include_str!("../../vectors/hash.json")).expect("the file's test reads it with the same code")
 });
 
 /// A scan with its outcome.
@@ -116,7 +75,7 @@ fn from_hex<const N: usize>(text: &str) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::DeviceInfo;
+    use crate::backend::{DeviceError, DeviceInfo};
     use crate::cpu::Cpu;
 
     const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/hash.json");
