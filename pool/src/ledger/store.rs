@@ -430,15 +430,6 @@ impl Store {
         Ok(rows)
     }
 
-    /// What the fee account of an asset has.
-    ///
-    /// # Errors
-    /// sled fails.
-    pub fn fees(&self, asset: &AssetName) -> Result<u128, StoreError> {
-        let totals: Option<AssetTotals> = self.get(&Key::Asset(asset.clone()))?;
-        Ok(totals.map_or(0, |totals| totals.fees))
-    }
-
     /// What the pool has of an asset: its fees, less what went out for duplicates.
     ///
     /// # Errors
