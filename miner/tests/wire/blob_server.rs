@@ -24,6 +24,8 @@ pub struct Shelf {
     pub log: Vec<String>,
     /// Of the next requests with a body either way, the bytes after which the connection breaks.
     pub cuts: VecDeque<usize>,
+    /// Uploads are refused, as by a pool that does not wait for any.
+    pub closed: bool,
     /// What is given out in a blob's stead.
     pub lies: HashMap<Digest, Vec<u8>>,
 }
@@ -161,8 +163,9 @@ async fn take(
     let mut body = vec![0; cut.unwrap_or(length)];
     stream.read_exact(&mut body).await.ok()?;
     let mut shelf = shelf.lock().unwrap();
+    let closed = shelf.closed;
     let part = shelf.parts.entry(head.digest).or_default();
-    if begins > part.len() {
+    if begins > part.len() || closed {
         return Some("409 Conflict");
     }
     part.truncate(begins);
