@@ -58,6 +58,14 @@ pub enum TransferError {
     Crashed(#[from] tokio::task::JoinError),
 }
 
+impl TransferError {
+    /// Whether the pool does not take the token any more.
+    #[must_use]
+    pub fn is_token_over(&self) -> bool {
+        matches!(self, TransferError::Refused { status: 401 | 403, .. })
+    }
+}
+
 /// A try that failed.
 enum Failure {
     /// Another may do better.

@@ -26,6 +26,8 @@ pub struct Shelf {
     pub cuts: VecDeque<usize>,
     /// Uploads are refused, as by a pool that does not wait for any.
     pub closed: bool,
+    /// The token is not taken.
+    pub locked: bool,
     /// What is given out in a blob's stead.
     pub lies: HashMap<Digest, Vec<u8>>,
 }
@@ -116,7 +118,9 @@ async fn converse(stream: TcpStream, shelf: Arc<Mutex<Shelf>>, token: String) {
         _ => head.number("upload-offset"),
     };
     shelf.lock().unwrap().log.push(format!("{} {begins}", head.method));
+    let locked = shelf.lock().unwrap().locked;
     let answer = match head.method.as_str() {
+        _ if locked => ("401 Unauthorized\r\ncontent-length: 0".to_owned(), Vec::new()),
         "GET" => give(&head, begins, &shelf),
         "HEAD" => {
             let arrived = shelf.lock().unwrap().parts.get(&head.digest).map_or(0, Vec::len);
