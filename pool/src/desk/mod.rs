@@ -16,7 +16,7 @@ pub mod restore;
 mod rotation;
 pub mod secrets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
