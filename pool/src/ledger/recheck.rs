@@ -19,7 +19,7 @@ use crate::specs::Specs;
 
 /// Why range work is not what the data directory makes of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecheckError {
+pub(super) enum RecheckError {
     /// The part that a batch was voided by is not what the void says it must be.
     #[error("batch {batch} of {job} is void by part {part} of element {element}, which is not what its void says")]
     Expected {
@@ -45,20 +45,23 @@ pub enum RecheckError {
     Sections(JobId),
 }
 
+/// What is in memory instead of a blob, by its digest.
+type Made = HashMap<[u8; 32], Vec<u8>>;
+
 /// The files of a data directory that an audit reads.
 #[derive(Debug)]
-pub struct Files {
+pub(super) struct Files {
     specs: Specs,
     blobs: PathBuf,
     audit: PathBuf,
     /// What was made of a job's blobs again, by digest; of the job that was last looked at.
-    made: Option<(JobId, HashMap<[u8; 32], Vec<u8>>)>,
+    made: Option<(JobId, Made)>,
 }
 
 /// Reads the sponsor's blobs, and keeps in memory what is made of them.
 struct Again<'a> {
     blobs: &'a Path,
-    made: HashMap<[u8; 32], Vec<u8>>,
+    made: Made,
 }
 
 impl Store for Again<'_> {
@@ -82,21 +85,18 @@ fn blob(dir: &Path, digest: &[u8; 32]) -> Option<Vec<u8>> {
 
 impl Files {
     /// Those under `data`.
-    #[must_use]
-    pub fn at(data: &Path) -> Files {
+    pub(super) fn at(data: &Path) -> Files {
         Files { specs: Specs::at(data), blobs: data.join("blobs"), audit: data.join("audit"), made: None }
     }
 
     /// The secret of this hash, if the operator's copy of it is here.
-    #[must_use]
-    pub fn secret(&self, hash: &[u8; 32]) -> Option<[u8; 32]> {
+    pub(super) fn secret(&self, hash: &[u8; 32]) -> Option<[u8; 32]> {
         let text = fs::read_to_string(self.audit.join(hex::encode(hash))).ok()?;
         hex::decode_array(text.trim()).ok().filter(|secret| commitment(secret) == *hash)
     }
 
     /// Whether a result is here and is what its digest says.
-    #[must_use]
-    pub fn has(&self, digest: &[u8; 32]) -> bool {
+    pub(super) fn has(&self, digest: &[u8; 32]) -> bool {
         blob(&self.blobs, digest).is_some()
     }
 
@@ -105,7 +105,13 @@ impl Files {
     ///
     /// # Errors
     /// One of them is not what the void says.
-    pub fn recheck(&mut self, terms: &Terms, batch: u64, void: &Void, digest: &[u8; 32]) -> Result<bool, RecheckError> {
+    pub(super) fn recheck(
+        &mut self,
+        terms: &Terms,
+        batch: u64,
+        void: &Void,
+        digest: &[u8; 32],
+    ) -> Result<bool, RecheckError> {
         let (job, Some(range)) = (terms.job, terms.range()) else { return Ok(false) };
         let Some((task, first)) = self.task(terms, range, void.element)? else { return Ok(false) };
         let Void { element, part, .. } = *void;
