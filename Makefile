@@ -7,7 +7,7 @@
 #   make ptx             the CUDA kernels as the driver takes them, from their sources, with the pinned NVRTC
 #   make soak            what takes long with full counts
 #   make bench           hash rates of this machine's devices and of the CPU's code paths
-#   make sass            what one nonce costs in the machine code of NVIDIA's cards, from kernels/ptx
+#   make sass            what a nonce and a path cost in the machine code of NVIDIA's cards, from kernels/ptx
 #   make fmt lint doc    formatting, clippy with warnings denied, documentation
 
 ONCE ?=

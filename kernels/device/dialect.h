@@ -14,6 +14,8 @@
 typedef unsigned int u32;
 typedef unsigned long long u64;
 #define KERNEL extern "C" __global__ void
+// GROUPS(threads, count): groups have so many threads, and a multiprocessor shall hold at least so many of them.
+#define GROUPS(threads, count) __launch_bounds__((threads), (count))
 #define DEVICE static __device__ __forceinline__
 #define INLINED DEVICE
 #define GLOBAL
@@ -40,6 +42,7 @@ DEVICE u32 hidden(u32 x) {
 typedef uint u32;
 typedef ulong u64;
 #define KERNEL __kernel void
+#define GROUPS(threads, count)
 #define DEVICE static inline
 #define INLINED __attribute__((always_inline)) static inline // a call would pass structs through memory
 #define GLOBAL __global
@@ -116,6 +119,14 @@ typedef uint4 U32X4;
 #define TURN4_2(v) ((v).zwxy)
 #define TURN4_3(v) ((v).wxyz)
 #define NOT_UNROLLED
+#endif
+
+// F32X4: four floats that LOAD4 loads at once, from an address that is a multiple of 16 bytes.
+typedef float4 F32X4;
+#ifdef __CUDACC__
+#define LOAD4(address) (*(const F32X4 *)(address))
+#else
+#define LOAD4(address) vload4(0, (address))
 #endif
 
 // Single precision. +, - and * are IEEE's on every device, and are never fused: OpenCL kernels say so below, CUDA's

@@ -341,31 +341,55 @@ DEVICE bool group_meets(const Words scene, const u32 group, const Ray *const ray
 
 #else
 
+// One box of boxes(): its bounds by row, and where the ray enters it.
+DEVICE u32 box(const float enter_x, const float enter_y, const float enter_z, const float leave_x, const float leave_y,
+               const float leave_z, const Slopes *const s, const float limit, float *const enters) {
+    const float ex = FFMA(enter_x, s->inverse.x, s->shift.x), lx = FFMA(leave_x, s->inverse.x, s->shift.x);
+    const float ey = FFMA(enter_y, s->inverse.y, s->shift.y), ly = FFMA(leave_y, s->inverse.y, s->shift.y);
+    const float ez = FFMA(enter_z, s->inverse.z, s->shift.z), lz = FFMA(leave_z, s->inverse.z, s->shift.z);
+    const float enter = larger(ez, larger(ey, larger(ex, 0.0f)));
+    *enters = enter;
+    return enter <= smaller(lz, smaller(ly, smaller(lx, limit))) ? 1u : 0u;
+}
+
+// Nodes and groups begin at multiples of 16 bytes, and so do their rows: four lanes of one are one load.
 DEVICE u32 boxes(const Words node, const Slopes *const s, const float limit, float *const enters) {
     u32 bits = 0u;
-    for (u32 k = 0u; k < 8u; k++) {
-        const Numbers lane = (Numbers)node + k;
-        const float ex = FFMA(lane[s->enter_x], s->inverse.x, s->shift.x);
-        const float ey = FFMA(lane[s->enter_y], s->inverse.y, s->shift.y);
-        const float ez = FFMA(lane[s->enter_z], s->inverse.z, s->shift.z);
-        const float lx = FFMA(lane[s->leave_x], s->inverse.x, s->shift.x);
-        const float ly = FFMA(lane[s->leave_y], s->inverse.y, s->shift.y);
-        const float lz = FFMA(lane[s->leave_z], s->inverse.z, s->shift.z);
-        const float enter = larger(ez, larger(ey, larger(ex, 0.0f)));
-        enters[k] = enter;
-        bits |= enter <= smaller(lz, smaller(ly, smaller(lx, limit))) ? 1u << k : 0u;
+    for (u32 k = 0u; k < 8u; k += 4u) {
+        const Numbers lanes = (Numbers)node + k;
+        const F32X4 ex = LOAD4(lanes + s->enter_x), ey = LOAD4(lanes + s->enter_y), ez = LOAD4(lanes + s->enter_z);
+        const F32X4 lx = LOAD4(lanes + s->leave_x), ly = LOAD4(lanes + s->leave_y), lz = LOAD4(lanes + s->leave_z);
+        bits |= box(ex.x, ey.x, ez.x, lx.x, ly.x, lz.x, s, limit, enters + k) << k;
+        bits |= box(ex.y, ey.y, ez.y, lx.y, ly.y, lz.y, s, limit, enters + k + 1u) << (k + 1u);
+        bits |= box(ex.z, ey.z, ez.z, lx.z, ly.z, lz.z, s, limit, enters + k + 2u) << (k + 2u);
+        bits |= box(ex.w, ey.w, ez.w, lx.w, ly.w, lz.w, s, limit, enters + k + 3u) << (k + 3u);
     }
     return bits;
 }
 
-// How far along the ray lane k of a group is met; larger than any limit if it is not.
-DEVICE float triangle(const Numbers lane, const Ray *const ray, const float limit) {
+// The rows of a group that say how far along a ray a plane is, for four lanes.
+typedef struct {
+    F32X4 x, y, z, distance, bound;
+} Planes;
+
+DEVICE Planes planes(const Numbers lanes) {
+    Planes p;
+    p.x = LOAD4(lanes);
+    p.y = LOAD4(lanes + 8);
+    p.z = LOAD4(lanes + 16);
+    p.distance = LOAD4(lanes + 24);
+    p.bound = LOAD4(lanes + ROW_BOUND);
+    return p;
+}
+
+// How far along the ray the triangle of a lane is met, given its plane; larger than any limit if it is not.
+DEVICE float triangle(const Numbers lane, const float nx, const float ny, const float nz, const float distance,
+                      const float bound, const Ray *const ray, const float limit) {
     const V3 o = ray->origin, d = ray->direction;
-    const float nx = lane[0], ny = lane[8], nz = lane[16];
     const float speed = FFMA(nx, d.x, FFMA(ny, d.y, nz * d.z));
-    const float height = FFMA(nx, -o.x, FFMA(ny, -o.y, FFMA(nz, -o.z, lane[24])));
+    const float height = FFMA(nx, -o.x, FFMA(ny, -o.y, FFMA(nz, -o.z, distance)));
     const float t = FDIV(height, speed);
-    if (!(t > 0.0f && t <= limit && speed < lane[ROW_BOUND])) {
+    if (!(t > 0.0f && t <= limit && speed < bound)) {
         return U2BITS(0x7f800000u);
     }
     const V3 p = scaled_onto(d, t, o);
@@ -373,23 +397,34 @@ DEVICE float triangle(const Numbers lane, const Ray *const ray, const float limi
     const float v = FFMA(lane[64], p.x, FFMA(lane[72], p.y, FFMA(lane[80], p.z, lane[88])));
     return u >= 0.0f && v >= 0.0f && u + v <= 1.0f ? t : U2BITS(0x7f800000u);
 }
+#define TRIANGLE(lanes, p, c, k, ray, limit)                                                                           \
+    triangle((lanes) + (k), (p).x.c, (p).y.c, (p).z.c, (p).distance.c, (p).bound.c, (ray), (limit))
+
+DEVICE Hit nearer_of(const float t, const u32 slot, const Hit hit) {
+    Hit best;
+    best.distance = t;
+    best.slot = slot;
+    return t < hit.distance || (t == hit.distance && slot < hit.slot) ? best : hit;
+}
 
 DEVICE Hit nearer(const Words scene, const u32 group, const Ray *const ray, Hit hit) {
     const Numbers lanes = (Numbers)(scene + scene[H_GROUPS] + group * GROUP_WORDS);
-    for (u32 k = 0u; k < 8u; k++) {
-        const float t = triangle(lanes + k, ray, hit.distance);
-        if (t < hit.distance || (t == hit.distance && group * 8u + k < hit.slot)) {
-            hit.distance = t;
-            hit.slot = group * 8u + k;
-        }
+    for (u32 k = 0u; k < 8u; k += 4u) {
+        const Planes p = planes(lanes + k);
+        hit = nearer_of(TRIANGLE(lanes + k, p, x, 0, ray, hit.distance), group * 8u + k, hit);
+        hit = nearer_of(TRIANGLE(lanes + k, p, y, 1, ray, hit.distance), group * 8u + k + 1u, hit);
+        hit = nearer_of(TRIANGLE(lanes + k, p, z, 2, ray, hit.distance), group * 8u + k + 2u, hit);
+        hit = nearer_of(TRIANGLE(lanes + k, p, w, 3, ray, hit.distance), group * 8u + k + 3u, hit);
     }
     return hit;
 }
 
 DEVICE bool group_meets(const Words scene, const u32 group, const Ray *const ray, const float limit) {
     const Numbers lanes = (Numbers)(scene + scene[H_GROUPS] + group * GROUP_WORDS);
-    for (u32 k = 0u; k < 8u; k++) {
-        if (triangle(lanes + k, ray, limit) < limit) {
+    for (u32 k = 0u; k < 8u; k += 4u) {
+        const Planes p = planes(lanes + k);
+        if (TRIANGLE(lanes + k, p, x, 0, ray, limit) < limit || TRIANGLE(lanes + k, p, y, 1, ray, limit) < limit ||
+            TRIANGLE(lanes + k, p, z, 2, ray, limit) < limit || TRIANGLE(lanes + k, p, w, 3, ray, limit) < limit) {
             return true;
         }
     }
@@ -1202,7 +1237,8 @@ DEVICE Ray camera_ray(const Words scene, const Settings settings, const Random r
     return ray;
 }
 
-KERNEL render(const Words scene, const Settings settings, const u32 first_element, const u32 elements, GLOBAL float *const out) {
+// Six groups are twelve warps, which leaves each thread 168 registers: with two more there would be room for eight.
+KERNEL GROUPS(64, 6) render(const Words scene, const Settings settings, const u32 first_element, const u32 elements, GLOBAL float *const out) {
     const u32 item = GID0();
     if (item >= elements * 256u) {
         return;

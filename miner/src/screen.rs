@@ -20,7 +20,7 @@ const DRAW_EVERY: Duration = Duration::from_secs(1);
 const PLAIN_EVERY: u32 = 30;
 /// Characters of a device's name.
 const NAME_CHARS: usize = 28;
-/// Characters of three rates, where a paused device has its reason.
+/// Characters of three rates, where a paused device has its reason and one with a unit its progress.
 const RATES_CHARS: usize = 38;
 
 /// How a run is shown.
@@ -110,6 +110,10 @@ impl Screen {
         let pool = connection(&status);
         let mut line =
             format!("up {up}, {short} (10 s), {long} (1 min), {accepted} accepted, {rejected} rejected, {pool}");
+        let units = self.sum(|member| member.gauge.units.get());
+        if units > 0 || status.units > 0 {
+            line.push_str(&format!(", {units} units done, {} held", status.units));
+        }
         for member in &self.rig.members {
             if let Some(pause) = member.pause() {
                 line.push_str(&format!(", {} {pause}", member.info.id()));
@@ -150,9 +154,11 @@ impl Screen {
                     units::short(job, 16)
                 )
             }
+            _ if status.units > 0 => "no hash job".to_owned(),
             _ if status.phase() == Phase::Connected => "the pool has no work for us yet".to_owned(),
             _ => "no work".to_owned(),
         };
+        let work = if status.units > 0 { format!("{work}   {} units", status.units) } else { work };
         let message = status.message.as_ref().map(|text| format!("   pool says: {text}")).unwrap_or_default();
         vec![
             String::new(),
@@ -188,7 +194,8 @@ fn device_line(member: &Member, rates: [f64; 3], paint: &Paint) -> String {
         [&gauge.accepted, &gauge.rejected, &gauge.hardware_errors].map(|count| count.get());
     let cells = [accepted, rejected, errors].map(|count| count.to_string());
     let pause = member.pause().map(|pause| pause.to_string());
-    let line = row([&id, &name], &middle(&rates, pause.as_deref()), [&cells[0], &cells[1], &cells[2]]);
+    let instead = pause.clone().or_else(|| gauge.progress().map(|progress| progress.to_string()));
+    let line = row([&id, &name], &middle(&rates, instead.as_deref()), [&cells[0], &cells[1], &cells[2]]);
     let line = format!("{line}{}", health(gauge.health()));
     if errors > 0 || pause.is_some() { paint.yellow(&line) } else { line }
 }
@@ -201,10 +208,10 @@ fn row([device, name]: [&str; 2], middle: &str, [accepted, rejected, errors]: [&
     format!("{device:<10} {name:<NAME_CHARS$} {middle:<RATES_CHARS$} {accepted:>9} {rejected:>9} {errors:>7}")
 }
 
-/// The rates, or why there are none.
-fn middle(rates: &[impl AsRef<str>; 3], pause: Option<&str>) -> String {
+/// The rates, or what there is instead.
+fn middle(rates: &[impl AsRef<str>; 3], instead: Option<&str>) -> String {
     let [a, b, c] = rates.each_ref().map(AsRef::as_ref);
-    pause.map_or_else(|| format!("{a:>12} {b:>12} {c:>12}"), |pause| units::short(pause, RATES_CHARS))
+    instead.map_or_else(|| format!("{a:>12} {b:>12} {c:>12}"), |instead| units::short(instead, RATES_CHARS))
 }
 
 /// What is known of a device's health, after its line.
@@ -255,6 +262,7 @@ mod tests {
     use super::*;
     use crate::gate::Pause;
     use crate::meter::Meter;
+    use crate::unit::Progress;
 
     fn member(index: u32) -> Member {
         let (backend, name, driver) =
@@ -310,6 +318,24 @@ mod tests {
         assert!(page.contains("set aside: fell off the bus") && page.contains("connecting to stratum+tcp://p:1"));
         assert!(page.contains("self-test") && page.contains("no work") && !page.contains('\u{1b}'));
         assert!(screen.page(now, &Paint(true)).join("\n").contains("\u{1b}[31m"));
+    }
+
+    #[test]
+    fn units_are_shown_where_they_are() {
+        let now = Instant::now();
+        let mut status = Status::new("stratum+tcp://p:1".into(), 1, now);
+        status.units = 2;
+        let screen = screen(now, status);
+        let gauge = &screen.rig.members[0].gauge;
+        gauge.set_state(DeviceState::Mining);
+        gauge.count_unit(lode_protocol::Work(5));
+        let (unit, job) = ("u7".parse().unwrap(), "j12".parse().unwrap());
+        let progress = Progress { unit, job, kind: lode_kinds::Kind::Render, done: 40, count: 120 };
+        gauge.set_progress(Some(progress));
+        let page = screen.page(now, &Paint(false));
+        assert!(page[2].contains("no hash job   2 units"), "{}", page[2]);
+        assert!(page[4].contains(" j12 render: 40 of 120 elements  "), "{}", page[4]);
+        assert!(screen.plain_line(now).ends_with(", 1 units done, 2 held"), "{}", screen.plain_line(now));
     }
 
     #[test]

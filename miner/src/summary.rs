@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use lode_protocol::Work;
+
 use crate::client::End;
 use crate::fleet::Member;
 use crate::gauge::DeviceState;
@@ -24,7 +26,13 @@ pub struct DeviceSummary {
     pub unanswered: u64,
     /// Shares that were over before they could be submitted.
     pub stale: u64,
-    /// Hits that the host refuted.
+    /// Units of range work among those counted.
+    pub units: u64,
+    /// What they were worth.
+    pub work: Work,
+    /// Elements of units computed, counted or not.
+    pub elements: u64,
+    /// Hits and units that the host refuted.
     pub hardware_errors: u64,
     /// Why it was set aside, if it was.
     pub failure: Option<String>,
@@ -44,6 +52,9 @@ impl DeviceSummary {
             rejected: gauge.rejected.get(),
             unanswered: gauge.unanswered.get(),
             stale: gauge.stale.get(),
+            units: gauge.units.get(),
+            work: gauge.work(),
+            elements: gauge.elements.get(),
             hardware_errors: gauge.hardware_errors.get(),
             failure,
         }
@@ -78,10 +89,14 @@ impl fmt::Display for Summary {
             let (id, name) = &summary.device;
             let DeviceSummary { hashes, accepted, rejected, .. } = summary;
             writeln!(f, "{id:<10} {hashes:>16} {rate:>12} {accepted:>9} {rejected:>9}  {name}")?;
+            if summary.elements > 0 {
+                let DeviceSummary { units, work, elements, .. } = summary;
+                writeln!(f, "{:<10} {units} units, {work} hashes' worth of work; {elements} elements computed", "")?;
+            }
             for (count, what) in [
                 (summary.stale, "shares were over before they could be sent"),
                 (summary.unanswered, "shares were never answered"),
-                (summary.hardware_errors, "hits were wrong: check this device's clock and cooling"),
+                (summary.hardware_errors, "hits or units were wrong: check this device's clock and cooling"),
             ] {
                 if count > 0 {
                     writeln!(f, "{:<10} {count} {what}", "")?;

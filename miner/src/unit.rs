@@ -74,3 +74,10 @@ impl Progress {
         Progress { unit: unit.id.clone(), job: unit.job, kind: unit.kind(), done: 0, count: unit.count() }
     }
 }
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Progress { job, kind, done, count, .. } = self;
+        write!(f, "{job} {kind}: {done} of {count} elements")
+    }
+}

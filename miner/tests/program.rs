@@ -4,6 +4,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
+mod scene;
+use scene::triangle;
+
 fn miner(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lode-miner"));
     command.args(arguments.split_whitespace()).stdin(Stdio::null());
@@ -70,25 +73,6 @@ fn the_first_signal_ends_it_with_a_summary() {
         assert!(words.contains("DEVICE") && words.contains("ACCEPTED"), "{words}");
         drop(connection);
     }
-}
-
-/// A binary glTF file with one triangle that fills the middle of what its framing camera sees.
-fn triangle() -> Vec<u8> {
-    let corners: [[f32; 3]; 3] = [[-1.0, -1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 1.0, 0.0]];
-    let data: Vec<u8> = corners.as_flattened().iter().flat_map(|number| number.to_le_bytes()).collect();
-    let mut json = serde_json::json!({
-        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
-        "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3",
-                       "min": [-1, -1, 0], "max": [1, 1, 0]}],
-        "bufferViews": [{"buffer": 0, "byteLength": data.len()}], "buffers": [{"byteLength": data.len()}],
-    })
-    .to_string();
-    json.push_str(&" ".repeat(json.len().next_multiple_of(4) - json.len()));
-    let word = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
-    let chunk = |kind: &[u8; 4], bytes: &[u8]| [&word(bytes.len())[..], kind, bytes].concat();
-    let chunks = [chunk(b"JSON", json.as_bytes()), chunk(b"BIN\0", &data)].concat();
-    [&b"glTF"[..], &word(2), &word(12 + chunks.len()), &chunks].concat()
 }
 
 #[test]

@@ -12,9 +12,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use lode_dashboard::HttpOptions;
 use lode_dashboard::metrics as names;
+use lode_kinds::{Kind, Shape as KindShape};
 use lode_protocol::Algorithm;
 use lode_protocol::api::ListenerView;
 use lode_protocol::ids::{AccountName, JobId};
+use lode_protocol::method::configure::HttpAt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -23,10 +25,12 @@ use tokio_util::sync::CancellationToken;
 use crate::blobs::{BlobError, Blobs};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::desk::{self, Desk, DeskError};
 use crate::face::Face;
 use crate::jobs::book::Book;
-use crate::ledger::entry::{Effort, Millis};
-use crate::ledger::events::VoidInfo;
+use crate::jobs::range::hall::{self, Hall};
+use crate::ledger::entry::{Effort, Millis, Outcome};
+use crate::ledger::events::{BatchInfo, Event as Happened, MaturedInfo, UnitInfo, VoidInfo};
 use crate::ledger::fold::Job;
 use crate::ledger::store::Opened;
 use crate::ledger::writer::{self, Ledger, OpenError, Opening, Tip};
@@ -37,6 +41,7 @@ use crate::stratum::bans::Bans;
 use crate::stratum::extranonce::Extranonces;
 use crate::stratum::judges::Judges;
 use crate::stratum::presence::Presence;
+use crate::stratum::ranges::Offer;
 use crate::stratum::session::Settings;
 use crate::stratum::{Shared, accept};
 
@@ -63,6 +68,9 @@ pub enum StartError {
     /// The blobs.
     #[error("the blobs: {0}")]
     Blobs(#[from] BlobError),
+    /// The desk's files.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] OpenError),
@@ -107,7 +115,17 @@ fn lock(data: &Path) -> Result<Lock, StartError> {
 struct Listener {
     stats: Arc<Stats>,
     closed: mpsc::UnboundedSender<JobId>,
+    desk: mpsc::UnboundedSender<desk::Event>,
     entries: u64,
+}
+
+impl Listener {
+    fn tell(&self, event: desk::Event) {
+        if self.desk.send(event).is_err() {
+            // The desk is gone, so the pool is stopping.
+            tracing::trace!("something happened while stopping");
+        }
+    }
 }
 
 impl writer::Listener for Listener {
@@ -115,8 +133,25 @@ impl writer::Listener for Listener {
         self.stats.share(account, effort, work, at);
     }
 
+    fn unit(&mut self, unit: UnitInfo) {
+        self.tell(desk::Event::Range(Happened::Unit(unit)));
+    }
+
+    fn batch_closed(&mut self, batch: BatchInfo) {
+        self.tell(desk::Event::Range(Happened::BatchClosed(batch)));
+    }
+
+    fn matured(&mut self, matured: MaturedInfo) {
+        self.tell(desk::Event::Range(Happened::Matured(matured)));
+    }
+
     fn voided(&mut self, void: VoidInfo) {
         void.taken.iter().for_each(|(account, work)| self.stats.take_back(account, *work));
+        self.tell(desk::Event::Range(Happened::Voided(void)));
+    }
+
+    fn ending(&mut self, job: JobId, outcome: Outcome) {
+        self.tell(desk::Event::Range(Happened::Ending(job, outcome)));
     }
 
     fn closed(&mut self, job: JobId) {
@@ -124,6 +159,7 @@ impl writer::Listener for Listener {
             // The book is gone, so the pool is stopping.
             tracing::trace!(%job, "closed while stopping");
         }
+        self.tell(desk::Event::Closed(job));
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a gauge for people")]
@@ -141,6 +177,7 @@ pub struct Pool {
     lock: Lock,
     secrets: Secrets,
     blobs: Blobs,
+    files: desk::Files,
     stats: Arc<Stats>,
     opening: Opening,
 }
@@ -154,40 +191,60 @@ impl Pool {
         let lock = lock(&start.data)?;
         let secrets = Secrets::open(&start.data)?;
         let blobs = Blobs::open(&start.data, start.config.blobs, start.clock.clone())?;
+        let files = desk::Files::open(&start.data, blobs.clone())?;
         let stats = Arc::new(Stats::default());
         let opening = Opening::open(&start.data, &start.clock, |account, effort, work, at| {
             stats.share(account, effort, work, at);
         })?;
         opening.restored.taken.iter().for_each(|(account, work)| stats.take_back(account, *work));
         report(&opening.restored);
-        Ok(Pool { start, lock, secrets, blobs, stats, opening })
+        Ok(Pool { start, lock, secrets, blobs, files, stats, opening })
     }
 
     /// Serves until `shutdown`, then stops cleanly.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Pool { start, lock, secrets, blobs, stats, opening } = self;
+        let Pool { start, lock, secrets, blobs, files, stats, mut opening } = self;
         let Start { config, data, stratum, scrypt, http, clock, metrics } = start;
         let scrypt = scrypt.map(|listener| (Algorithm::Scrypt, listener));
         let sockets: Vec<Socket> = iter::once((Algorithm::Sha256d, stratum)).chain(scrypt).collect();
         let open_jobs = opening.restored.open_jobs.clone();
         let (closed_sender, closed) = mpsc::unbounded_channel();
-        let entries = opening.restored.entries;
-        let listener = Listener { stats: stats.clone(), closed: closed_sender, entries };
+        let (desk_sender, events) = mpsc::unbounded_channel();
+        let (entries, left) = (opening.restored.entries, desk::Left::take(&mut opening.restored));
+        let listener = Listener { stats: stats.clone(), closed: closed_sender, desk: desk_sender, entries };
         let options = writer::Options { group: config.group };
         let (ledger, thread) = opening.start(options, clock.clone(), listener);
         // Tasks of the pool's inside outlive the sockets, so that what is owed can be answered.
         let inside = CancellationToken::new();
         let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, inside.clone());
         let keeper = tokio::spawn(keeper);
-        let shared = Arc::new(shared(&config, &secrets, &clock, book, ledger));
+        let halls = hall::Options { share_ms: config.range.interval_ms, canary: config.audit.canary };
+        let (hall, porter, impossible) = Hall::start(ledger.clone(), clock.clone(), halls, inside.clone());
+        let porter = tokio::spawn(porter);
+        let (ledger_of, hall_of, specs) = (ledger.clone(), hall.clone(), Specs::at(&data));
+        let with = desk::Surroundings {
+            ledger: ledger_of,
+            hall: hall_of,
+            impossible,
+            events,
+            blobs: blobs.clone(),
+            specs: specs.clone(),
+            clock: clock.clone(),
+        };
+        let (desk, clerk) = Desk::start(with, files, config.audit, left, inside.clone());
+        let clerk = tokio::spawn(clerk);
+        let http_port = http.local_addr().map_or(0, |address| address.port());
+        let shared =
+            Arc::new(shared(&config, &secrets, &clock, Rooms { book, hall, blobs: blobs.clone(), ledger }, http_port));
         let (changes, joiner) = changes(shared.ledger.tip(), shared.presence.changes(), inside.clone());
         let joiner = tokio::spawn(joiner);
         let options = http_options(&config, metrics);
         let face = Arc::new(Face {
             shared: shared.clone(),
             secrets,
-            specs: Specs::at(&data),
+            specs,
             blobs,
+            desk,
             stats,
             started_at: clock.now(),
             listeners: sockets.iter().map(|socket| listener_view(&config, socket)).collect(),
@@ -199,7 +256,7 @@ impl Pool {
         let web = lode_dashboard::serve(http, face.clone(), options, shutdown.clone().cancelled_owned());
         run_sockets(sockets, &face, web, &shutdown).await;
         inside.cancel();
-        for task in [keeper, joiner] {
+        for task in [keeper, porter, clerk, joiner] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the pool failed");
             }
@@ -210,10 +267,30 @@ impl Pool {
     }
 }
 
+/// What was started before the stratum side.
+struct Rooms {
+    book: Book,
+    hall: Hall,
+    blobs: Blobs,
+    ledger: Ledger,
+}
+
+/// Where miners find the HTTP side, and what they are offered there.
+fn offer(config: &Config, ledger: &Ledger, http_port: u16) -> Offer {
+    let http = config.public_url.clone().map_or(HttpAt::Port(http_port), HttpAt::Url);
+    let kinds = Kind::ALL.iter().filter(|kind| kind.shape() == KindShape::Range).map(|kind| kind.name()).collect();
+    Offer { pool: ledger.pool(), http, kinds, vardiff: config.range }
+}
+
 /// What the stratum side shares.
-fn shared(config: &Config, secrets: &Secrets, clock: &Clock, book: Book, ledger: Ledger) -> Shared {
+fn shared(config: &Config, secrets: &Secrets, clock: &Clock, rooms: Rooms, http_port: u16) -> Shared {
+    let Rooms { book, hall, blobs, ledger } = rooms;
     Shared {
         book,
+        hall,
+        blobs,
+        passes: Arc::default(),
+        offer: offer(config, &ledger, http_port),
         ledger,
         clock: clock.clone(),
         extranonces: Arc::new(extranonces(config, secrets)),
@@ -342,7 +419,8 @@ fn changes(
 /// Offers the jobs that were open when the pool last stopped.
 pub(crate) async fn restore(face: &Face, open_jobs: &[Job]) {
     let book = &face.shared.book;
-    for job in open_jobs {
+    // Range jobs are the desk's.
+    for job in open_jobs.iter().filter(|job| job.terms.range().is_none()) {
         let id = job.terms.job;
         match face.specs.hash_spec(&job.terms) {
             Ok(spec) if !face.serves(spec.rate.algorithm()) => {

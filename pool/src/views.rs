@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use lode_protocol::api::account::WORKERS_SHOWN_MAX;
 use lode_protocol::api::sponsor::SponsorBalance;
 use lode_protocol::api::{
-    Amount, AuditsView, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView, WorkerView,
+    Amount, AuditsView, BalanceView, EarningState, EarningView, JobResult, JobState, JobView, LeaderView, SponsorView,
+    WorkerView,
 };
 use lode_protocol::header::HEADER_BYTES;
 use lode_protocol::ids::{AccountName, AssetName, SponsorName};

@@ -49,7 +49,7 @@ fn balances(view: &AccountView) -> Markup {
         @for (asset, balance) in &view.balances {
             dl.tiles.money {
                 div { dt { "Matured" } dd.strong { (figures::amount(balance.matured, asset)) } dd.note { "payable" } }
-                div { dt { "Pending" } dd { (figures::amount(balance.pending, asset)) } dd.note { "if open jobs closed now" } }
+                div { dt { "Pending" } dd { (figures::amount(balance.pending, asset)) } dd.note { "in open jobs so far" } }
                 div { dt { "Paid" } dd { (figures::amount(balance.paid, asset)) } dd.note { "paid out so far" } }
             }
         }
@@ -155,6 +155,11 @@ fn earnings_chart(rows: &[EarningView]) -> Markup {
     }
 }
 
+/// What of an open job's amount is not payable yet: all of a search's, a part of a range job's.
+fn pending(row: &EarningView) -> Markup {
+    html! { @if row.pending < row.amount { (figures::grouped(row.pending.0)) " " } "pending" }
+}
+
 fn earning(row: &EarningView) -> Markup {
     let name = if row.name.trim().is_empty() { format!("Job {}", row.job) } else { row.name.clone() };
     html! {
@@ -165,7 +170,7 @@ fn earning(row: &EarningView) -> Markup {
             td.n data-label="Share" { span.figure title={ (row.share_ppm) " millionths" } { (figures::percent(row.share_ppm)) } }
             td.n data-label="Amount" {
                 (figures::amount(row.amount, &row.asset))
-                @if row.state == EarningState::Pending { span.note { "pending" } }
+                @if row.state == EarningState::Pending { span.note { (pending(row)) } }
             }
             td data-label="Closed" { @if let Some(at) = &row.closed_at { (figures::time(at, false)) } @else { "–" } }
         }

@@ -75,9 +75,17 @@ async fn the_front_page_tells_the_pool() {
 async fn an_account_page_tells_money_and_rigs() {
     let server = start().await;
     let body = page(&server, "/accounts/alice").await.body;
-    for text in
-        ["12,480,775,209", "719,003,351", "98,000,000,000", "garage", "2,730.5", "8.12 %", "41 stale", "batch-28"]
-    {
+    for text in [
+        "12,480,775,209",
+        "719,003,351",
+        "98,000,000,000",
+        "garage",
+        "2,730.5",
+        "8.12 %",
+        "41 stale",
+        "batch-28",
+        "105,604,950 pending",
+    ] {
         assert!(body.contains(text), "{text}");
     }
     assert_eq!(page(&server, "/accounts/alice?cursor=20").await.body.matches("data-live").count(), 0);

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use lode_protocol::Work;
 use serde::Serialize;
 
 use crate::fleet::Member;
 use crate::gauge::{DeviceState, Gauge};
 use crate::rig::Rig;
 use crate::status::Phase;
+use crate::unit::Progress;
 
 /// The rig.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +21,7 @@ pub(super) struct Figures {
     rate: Rates,
     #[serde(flatten)]
     shares: Shares,
+    units: Units,
     pub(super) devices: Vec<Device>,
 }
 
@@ -31,6 +34,8 @@ pub(super) struct Pool {
     since: String,
     difficulty: Option<f64>,
     job: Option<String>,
+    /// Units of range work that are held.
+    pub(super) units: usize,
 }
 
 /// Hashes a second over the last 10 s, minute, and quarter of an hour.
@@ -54,6 +59,31 @@ pub(super) struct Shares {
     pub(super) hardware_errors: u64,
 }
 
+/// What came of range work.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub(super) struct Units {
+    /// Units that the pool counted; they are among the shares accepted.
+    pub(super) done: u64,
+    /// What they were worth, in hashes; a decimal string.
+    #[serde(serialize_with = "decimal")]
+    pub(super) work: Work,
+    /// Elements computed, counted or not.
+    pub(super) elements: u64,
+    /// The unit in hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) current: Option<Current>,
+}
+
+/// A unit in hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Current {
+    unit: String,
+    job: String,
+    kind: &'static str,
+    done: u64,
+    count: u64,
+}
+
 /// A device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Device {
@@ -67,6 +97,7 @@ pub(super) struct Device {
     pub(super) hashes: u64,
     #[serde(flatten)]
     pub(super) shares: Shares,
+    pub(super) units: Units,
     pub(super) temperature_c: Option<i32>,
     pub(super) power_w: Option<f64>,
     pub(super) fan_percent: Option<u32>,
@@ -91,6 +122,7 @@ impl Figures {
             user: rig.user.clone(),
             rate: Rates::new(rig.meter.total()),
             shares: devices.iter().fold(Shares::default(), |sum, device| sum.plus(device.shares)),
+            units: devices.iter().fold(Units::default(), |sum, device| sum.plus(&device.units)),
             devices,
         }
     }
@@ -131,6 +163,33 @@ impl Shares {
     }
 }
 
+impl Units {
+    fn of(gauge: &Gauge) -> Units {
+        let current = gauge.progress().map(|Progress { unit, job, kind, done, count }| Current {
+            unit: unit.to_string(),
+            job: job.to_string(),
+            kind: kind.name(),
+            done,
+            count,
+        });
+        Units { done: gauge.units.get(), work: gauge.work(), elements: gauge.elements.get(), current }
+    }
+
+    /// Together; which unit is in hand is each device's own.
+    fn plus(&self, more: &Units) -> Units {
+        Units {
+            done: self.done.saturating_add(more.done),
+            work: self.work.saturating_add(more.work),
+            elements: self.elements.saturating_add(more.elements),
+            current: None,
+        }
+    }
+}
+
+fn decimal<S: serde::Serializer>(work: &Work, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(work)
+}
+
 fn pool(rig: &Rig, now: Instant) -> Pool {
     let status = rig.status.borrow();
     Pool {
@@ -144,6 +203,7 @@ fn pool(rig: &Rig, now: Instant) -> Pool {
         since: ago(now.saturating_duration_since(status.since())),
         difficulty: status.difficulty.map(|(difficulty, algorithm)| difficulty.to_f64(algorithm)),
         job: status.job.as_ref().map(|(job, _)| job.clone()),
+        units: status.units,
     }
 }
 
@@ -166,6 +226,7 @@ fn device(member: &Member, rates: [f64; 3]) -> Device {
         rate,
         hashes: member.gauge.hashes.get(),
         shares: Shares::of(&member.gauge),
+        units: Units::of(&member.gauge),
         temperature_c: health.temperature_c,
         power_w,
         fan_percent: health.fan_percent,
@@ -228,6 +289,10 @@ pub(super) mod tests {
         cpu.gauge.set_state(DeviceState::Idle);
         cpu.gauge.accepted.add(2);
         cpu.gauge.hardware_errors.add(1);
+        card.gauge.count_unit(Work(1 << 70));
+        card.gauge.elements.add(45);
+        let (unit, job) = ("u7".parse().unwrap(), "j12".parse().unwrap());
+        card.gauge.set_progress(Some(Progress { unit, job, kind: lode_kinds::Kind::Render, done: 40, count: 120 }));
         cpu.gate.set(Some(Pause::UserActive));
         let now = began + Duration::from_secs(10);
         meter.sample(now);
@@ -250,15 +315,24 @@ pub(super) mod tests {
             "id": "opencl:0", "name": "device 0", "pci": null, "state": "mining", "reason": null,
             "rate": rate(1_002_000.0), "hashes": 10_020_000, "temperature_c": 71, "power_w": 250.5, "fan_percent": 40,
             "clock_mhz": null, "utilisation_percent": null, "efficiency": 4000.0,
+            "units": {
+                "done": 1, "work": "1180591620717411303424", "elements": 45,
+                "current": {"unit": "u7", "job": "j12", "kind": "render", "done": 40, "count": 120},
+            },
         });
         let cpu = json!({
             "id": "cpu:0", "name": "device 0", "pci": null, "state": "paused", "reason": "paused: user active",
             "rate": rate(0.0), "hashes": 0, "temperature_c": null, "power_w": null, "fan_percent": null,
             "clock_mhz": null, "utilisation_percent": null, "efficiency": null,
+            "units": {"done": 0, "work": "0", "elements": 0},
         });
         let rig = json!({
             "version": env!("CARGO_PKG_VERSION"), "uptime_s": 10, "user": "al.rig", "rate": rate(1_002_000.0),
-            "pool": {"url": "stratum+tcp://p:1", "state": "connected", "since": null, "difficulty": null, "job": null},
+            "pool": {
+                "url": "stratum+tcp://p:1", "state": "connected", "since": null, "difficulty": null, "job": null,
+                "units": 0,
+            },
+            "units": {"done": 1, "work": "1180591620717411303424", "elements": 45},
             "devices": [merged(card, shares(5, 0)), merged(cpu, shares(2, 1))],
         });
         assert_eq!(json, merged(rig, shares(7, 1)));

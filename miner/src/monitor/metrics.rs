@@ -13,7 +13,11 @@ const CONNECTED: Family = ("pool_connected", "gauge", "Whether a pool has let us
 const HASHES: Family = ("hashes_total", "counter", "Hashes tried.");
 const RATE: Family = ("hash_rate", "gauge", "Hashes a second over a window.");
 const SHARES: Family = ("shares_total", "counter", "Shares by what became of them.");
-const ERRORS: Family = ("hardware_errors_total", "counter", "Hits of a device that its host refuted.");
+const HELD: Family = ("units_held", "gauge", "Units of range work that are held.");
+const UNITS: Family = ("units_total", "counter", "Units of range work that the pool counted.");
+const WORK: Family = ("unit_work_total", "counter", "What those units were worth, in hashes.");
+const ELEMENTS: Family = ("elements_total", "counter", "Elements of units computed, counted or not.");
+const ERRORS: Family = ("hardware_errors_total", "counter", "Hits and units of a device that its host refuted.");
 const STATE: Family = ("device_state", "gauge", "1 for the state that the device is in.");
 const TEMPERATURE: Family = ("temperature_celsius", "gauge", "Temperature of the core.");
 const POWER: Family = ("power_watts", "gauge", "Power drawn.");
@@ -31,6 +35,10 @@ pub(super) fn text(figures: &Figures) -> String {
     text.family(HASHES, devices.iter().map(|device| (label(device), device.hashes)));
     text.family(RATE, devices.iter().flat_map(rates));
     text.family(SHARES, devices.iter().flat_map(shares));
+    text.family(HELD, [(String::new(), figures.pool.units)]);
+    text.family(UNITS, devices.iter().map(|device| (label(device), device.units.done)));
+    text.family(WORK, devices.iter().map(|device| (label(device), device.units.work)));
+    text.family(ELEMENTS, devices.iter().map(|device| (label(device), device.units.elements)));
     text.family(ERRORS, devices.iter().map(|device| (label(device), device.shares.hardware_errors)));
     text.family(STATE, devices.iter().flat_map(states));
     text.known(TEMPERATURE, devices, |device| device.temperature_c);
@@ -118,6 +126,10 @@ mod tests {
             "lode_miner_hashes_total{device=\"opencl:0\"} 10020000",
             "lode_miner_hash_rate{device=\"opencl:0\",window=\"10s\"} 1002000",
             "lode_miner_shares_total{device=\"cpu:0\",result=\"accepted\"} 2",
+            "lode_miner_units_held 0",
+            "lode_miner_units_total{device=\"opencl:0\"} 1",
+            "lode_miner_unit_work_total{device=\"opencl:0\"} 1180591620717411303424",
+            "lode_miner_elements_total{device=\"opencl:0\"} 45",
             "lode_miner_hardware_errors_total{device=\"cpu:0\"} 1",
             "lode_miner_device_state{device=\"cpu:0\",state=\"paused\"} 1",
             "lode_miner_device_state{device=\"opencl:0\",state=\"paused\"} 0",

@@ -103,10 +103,7 @@ impl Crew {
     ///
     /// # Errors
     /// The queue is full, or the computation panicked.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        compute: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, CrewError> {
+    pub async fn run<T: Send + 'static>(&self, compute: impl FnOnce() -> T + Send + 'static) -> Result<T, CrewError> {
         self.hand(compute)?.await.map_err(|_| CrewError::Panicked)
     }
 }

@@ -1,7 +1,6 @@
 //! What a range job is made of, and the bytes of its results: read from specs and blobs, never from a miner.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,7 +104,8 @@ impl Tasks {
         if let Some(task) = self.take_up(files.job, section) {
             return Ok(task);
         }
-        let absent = || FileFault::Element { job: files.job, element: section.saturating_mul(files.section_elements()) };
+        let absent =
+            || FileFault::Element { job: files.job, element: section.saturating_mul(files.section_elements()) };
         let found = usize::try_from(section).ok().and_then(|at| files.sections.get(at)).ok_or_else(absent)?;
         let inputs = found.inputs.iter().map(|input| self.blobs.load(&Digest(input.digest)));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
@@ -145,7 +145,7 @@ impl Tasks {
 }
 
 /// A unit's place in its job and the digest of its result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// Its first element, job-wide.
     pub first: u64,

@@ -24,16 +24,16 @@ use super::crew::{Crew, CrewError, half_the_cores};
 use super::files::{Claim, FileFault, JobFiles, Tasks};
 use super::prepare::Preparer;
 use super::rotation::Rotation;
-use super::{Call, Event, Files, Options, Surroundings};
+use super::secrets::Secret;
+use super::{Call, Event, Files, Left, Options, Surroundings};
 use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::jobs::range::Impossible;
 use crate::jobs::range::hall::Hall;
-use crate::ledger::plan::{Command, Done as Answer};
 use crate::ledger::draw::commitment;
-use crate::ledger::entry::Millis;
 use crate::ledger::events::{BatchInfo, Event as Happened};
-use crate::ledger::writer::{Ledger, LedgerError, Restored};
+use crate::ledger::plan::{Command, Done as Answer};
+use crate::ledger::writer::{Ledger, LedgerError};
 use crate::specs::Specs;
 use audits::{Audits, Judgement};
 use jobs::Open;
@@ -95,11 +95,11 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(with: Surroundings, files: Files, options: Options, preparer: Preparer, restored: &Restored) -> Keeper {
+    pub(super) fn new(with: Surroundings, files: Files, options: Options, preparer: Preparer, left: Left) -> Keeper {
         let Surroundings { ledger, hall, impossible, events, blobs, specs, clock } = with;
         let tasks = Tasks::new(blobs.clone());
         let (back, outcomes) = mpsc::unbounded_channel();
-        let secrets = restored.secrets.iter().filter(|secret| secret.revealed.is_none());
+        let secrets = left.secrets.iter().filter(|secret| secret.revealed.is_none());
         let secrets = secrets.map(|secret| (secret.number, secret.hash, secret.committed_at));
         let mut keeper = Keeper {
             rotation: Rotation::new(files.vault, options.secret_period_ms, secrets),
@@ -122,11 +122,12 @@ impl Keeper {
             audits: Audits::default(),
             asked: HashMap::new(),
         };
-        keeper.restore(restored);
+        keeper.restore(left);
         keeper
     }
 
     pub(super) async fn run(mut self, mut calls: mpsc::Receiver<Call>, shutdown: CancellationToken) {
+        self.have_a_secret().await;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -183,7 +184,7 @@ impl Keeper {
     /// What is due by the clock.
     fn look(&mut self) {
         let now = self.clock.now();
-        self.keep_secrets(now);
+        self.keep_secrets();
         self.close_old_batches(now);
         self.finish_what_is_done(now);
         self.end_what_is_lost(now);
@@ -227,12 +228,30 @@ impl Keeper {
         }
     }
 
+    /// Commits a secret before anything is issued, if there is none: what is delivered without one could not be checked.
+    async fn have_a_secret(&mut self) {
+        while let Some(secret) = self.due_secret() {
+            let answer = self.ledger.enter(Command::CommitSecret { hash: commitment(&secret) }).await;
+            let is_down = matches!(answer, Err(LedgerError::Down(_)));
+            self.answered(Ask::Commit, answer);
+            if is_down {
+                return;
+            }
+        }
+    }
+
+    /// The secret to commit now, if one is due.
+    fn due_secret(&mut self) -> Option<Secret> {
+        self.rotation.due(self.clock.now()).unwrap_or_else(|error| {
+            tracing::error!(%error, "a secret for audits cannot be made");
+            None
+        })
+    }
+
     /// Commits a secret where one is due, and publishes those that nothing is drawn with any more.
-    fn keep_secrets(&mut self, now: Millis) {
-        match self.rotation.due(now) {
-            Ok(Some(secret)) => self.ask(Ask::Commit, Command::CommitSecret { hash: commitment(&secret) }),
-            Ok(None) => {}
-            Err(error) => tracing::error!(%error, "a secret for audits cannot be made"),
+    fn keep_secrets(&mut self) {
+        if let Some(secret) = self.due_secret() {
+            self.ask(Ask::Commit, Command::CommitSecret { hash: commitment(&secret) });
         }
         let past: Vec<_> = self.rotation.past().collect();
         for (number, secret) in past {

@@ -16,7 +16,7 @@ pub mod restore;
 mod rotation;
 pub mod secrets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,9 +32,10 @@ use crate::clock::Clock;
 use crate::jobs::range::Impossible;
 use crate::jobs::range::hall::Hall;
 use crate::ledger::entry::{AuditPolicy, Millis};
-use crate::ledger::fold::Job;
 use crate::ledger::events;
-use crate::ledger::writer::{Ledger, Restored};
+use crate::ledger::fold::Job;
+use crate::ledger::secrets::Secret;
+use crate::ledger::writer::{Ledger, Restored, RestoredRange};
 use crate::specs::Specs;
 
 use assemble::{AssembleError, Finished, Shelf};
@@ -136,6 +137,26 @@ pub enum DeskError {
     Results(#[from] AssembleError),
 }
 
+/// What the ledger's last life left of range jobs.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Open jobs, of both shapes.
+    pub jobs: Vec<Job>,
+    /// What is done of those that are ranges.
+    pub ranges: Vec<RestoredRange>,
+    /// Secrets of draws.
+    pub secrets: Vec<Secret>,
+}
+
+impl Left {
+    /// Takes what the desk needs of what was restored.
+    #[must_use]
+    pub fn take(restored: &mut Restored) -> Left {
+        let (ranges, secrets) = (std::mem::take(&mut restored.ranges), std::mem::take(&mut restored.secrets));
+        Left { jobs: restored.open_jobs.clone(), ranges, secrets }
+    }
+}
+
 /// The desk's files, open.
 #[derive(Debug)]
 pub struct Files {
@@ -159,13 +180,13 @@ impl Desk {
         with: Surroundings,
         files: Files,
         options: Options,
-        restored: &Restored,
+        left: Left,
         shutdown: CancellationToken,
     ) -> (Desk, impl Future<Output = ()> + Send + use<>) {
         let preparer = Preparer::start(with.blobs.clone(), with.clock.clone());
         let (calls, inbox) = mpsc::channel(CALLS_MAX);
         let shelf = files.shelf.clone();
-        let keeper = Keeper::new(with, files, options, preparer.clone(), restored);
+        let keeper = Keeper::new(with, files, options, preparer.clone(), left);
         (Desk { preparer, shelf, calls }, keeper.run(inbox, shutdown))
     }
 

@@ -112,7 +112,8 @@ fn cost_of(kind: Kind, prepared: &Prepared) -> Result<CostMap, PortError> {
     let table: Option<Vec<u64>> = pilot.counts.iter().map(rate).collect();
     let table = table.ok_or_else(|| wrong("kind", format!("the work of {kind} cannot be counted here")))?;
     let elements = prepared.sections.iter().map(|section| section.elements).sum();
-    CostMap::new(elements, pilot.section, pilot.period, pilot.run, table).map_err(|error| wrong("spec", error.to_string()))
+    CostMap::new(elements, pilot.section, pilot.period, pilot.run, table)
+        .map_err(|error| wrong("spec", error.to_string()))
 }
 
 /// Whether its elements can be told to a worker and its results taken.
@@ -137,9 +138,9 @@ fn prepare(blobs: &Blobs, sponsor: &SponsorName, kind: Kind, spec: &Value) -> Re
     let sponsor = Owner::Sponsor(sponsor.clone());
     let mut store = SponsorStore { blobs: blobs.clone(), sponsor, guest: guest.owner(), fault: None };
     let prepared = range::prepare(kind, spec, &mut store).map_err(|error| match error {
-        PrepareError::Fields(fields) => {
-            PortError::Fields(fields.into_iter().map(|fault| FieldError { field: fault.field, detail: fault.detail }).collect())
-        }
+        PrepareError::Fields(fields) => PortError::Fields(
+            fields.into_iter().map(|fault| FieldError { field: fault.field, detail: fault.detail }).collect(),
+        ),
         PrepareError::Store(text) => store.fault.take().map_or(PortError::Storage(text), PortError::from),
     })?;
     let cost = Arc::new(cost_of(kind, &prepared)?);

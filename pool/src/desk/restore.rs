@@ -16,7 +16,8 @@ use crate::specs::{RangeSpec, Specs};
 
 /// Inputs of a job, each once.
 fn inputs(sections: &[Section]) -> Vec<Digest> {
-    let mut inputs: Vec<Digest> = sections.iter().flat_map(|section| &section.inputs).map(|input| Digest(input.digest)).collect();
+    let mut inputs: Vec<Digest> =
+        sections.iter().flat_map(|section| &section.inputs).map(|input| Digest(input.digest)).collect();
     inputs.sort_unstable();
     inputs.dedup();
     inputs

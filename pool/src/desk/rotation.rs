@@ -25,7 +25,11 @@ pub(super) struct Rotation {
 
 impl Rotation {
     /// From what the ledger has: number, commitment, time of each that is not published.
-    pub(super) fn new(vault: Vault, period_ms: u64, committed: impl Iterator<Item = (u64, [u8; 32], Millis)>) -> Rotation {
+    pub(super) fn new(
+        vault: Vault,
+        period_ms: u64,
+        committed: impl Iterator<Item = (u64, [u8; 32], Millis)>,
+    ) -> Rotation {
         let mut held = BTreeMap::new();
         for (number, hash, committed_at) in committed {
             let secret = vault.read(&hash).unwrap_or_else(|error| {
@@ -33,7 +37,10 @@ impl Rotation {
                 None
             });
             if secret.is_none() {
-                tracing::error!(number, "the secret of audits is gone from the audit directory: what closed under it is drawn at random, and it can never be published");
+                tracing::error!(
+                    number,
+                    "the secret of audits is gone from the audit directory: what closed under it is drawn at random, and it can never be published"
+                );
             }
             held.insert(number, Held { secret, committed_at });
         }
@@ -48,7 +55,8 @@ impl Rotation {
             return Ok(None);
         }
         if self.next.is_none() {
-            let known: Vec<[u8; 32]> = self.held.values().filter_map(|held| held.secret.as_ref().map(commitment)).collect();
+            let known: Vec<[u8; 32]> =
+                self.held.values().filter_map(|held| held.secret.as_ref().map(commitment)).collect();
             let left = self.vault.unused(&|hash| known.contains(hash))?;
             self.next = Some(left.map_or_else(|| self.vault.make(), Ok)?);
         }

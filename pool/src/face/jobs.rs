@@ -78,11 +78,7 @@ pub(super) async fn cancel(face: &Face, sponsor: &SponsorName, id: JobId) -> Res
     Ok(face.view(&job.await?))
 }
 
-pub(super) async fn result(
-    face: &Face,
-    sponsor: &SponsorName,
-    id: JobId,
-) -> Result<ResultOf<Downloading>, PortError> {
+pub(super) async fn result(face: &Face, sponsor: &SponsorName, id: JobId) -> Result<ResultOf<Downloading>, PortError> {
     let job = face.own_record(sponsor, id)?;
     if job.terms.range().is_some() {
         return ranges::result(face, &job).await;

@@ -7,7 +7,7 @@ mod pool;
 mod ranges;
 mod sponsors;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -210,9 +210,8 @@ impl Port for Face {
         self.secrets.is_admin_token(token)
     }
 
-    /// No connection was granted range work, so there is no token.
-    fn is_miner_token(&self, _: &str) -> bool {
-        false
+    fn is_miner_token(&self, token: &str) -> bool {
+        self.shared.passes.find(token, self.now()).is_some()
     }
 
     fn sponsor(&self, sponsor: &SponsorName) -> Result<SponsorView, PortError> {

@@ -15,10 +15,9 @@ use crate::blobs::port::Downloading;
 use crate::desk::prepare::Ready;
 use crate::desk::restore::{adopt_inputs, files_of};
 use crate::jobs::book::OPEN_JOBS_MAX;
-use crate::ledger::entry::{Effort, Outcome, RangeTerms, Scheme, Shape};
+use crate::ledger::entry::{AUDIT_PARTS_MAX, Effort, Outcome, RangeTerms, Scheme, Shape};
 use crate::ledger::fold::Job;
 use crate::ledger::plan::{Command, Done, NewJob};
-use crate::ledger::terms::AUDIT_PARTS_MAX;
 
 fn quote_of(face: &Face, request: &JobRequest, ready: &Ready) -> Quote {
     let kind = ready.kind.name();
@@ -90,7 +89,8 @@ async fn new_job(
         tracing::error!(%error, "a spec could not be kept");
         PortError::Storage("the pool's disk does not keep this spec; its log says why".into())
     })?;
-    let small = |number: u64| u32::try_from(number).map_err(|_| PortError::TooLarge("an element's result is too large".into()));
+    let small =
+        |number: u64| u32::try_from(number).map_err(|_| PortError::TooLarge("an element's result is too large".into()));
     let range = RangeTerms {
         cost: ready.cost.clone(),
         policy: face.config.audit.policy(ready.prepared.audit_parts.clamp(1, AUDIT_PARTS_MAX)),
@@ -116,7 +116,8 @@ async fn new_job(
 }
 
 async fn open(face: &Face, new: NewJob, request: &JobRequest, ready: Arc<Ready>) -> Result<Done, PortError> {
-    let (shared, desk, blobs, spec) = (face.shared.clone(), face.desk.clone(), face.blobs.clone(), request.spec.clone());
+    let (shared, desk, blobs, spec) =
+        (face.shared.clone(), face.desk.clone(), face.blobs.clone(), request.spec.clone());
     to_the_end(async move {
         let done = shared.ledger.enter(Command::OpenJob(Box::new(new))).await.map_err(refused)?;
         let Done::Opened(id) = done else { return Ok(done) };

@@ -3,76 +3,151 @@
 use std::time::Duration;
 
 use lode_protocol::api::Amount;
+use lode_protocol::method::configure::HttpAt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::Clock;
+use crate::desk;
 use crate::jobs::book::Book;
-use crate::ledger::entry::{Effort, Shape};
+use crate::jobs::range::hall::{self, Hall};
+use crate::ledger::entry::{Effort, Outcome, Shape};
+use crate::ledger::events::{BatchInfo, Event as Happened, MaturedInfo, UnitInfo, VoidInfo};
 use crate::ledger::plan::Command;
 use crate::ledger::writer::{Listener, Opening, Options};
 use crate::stratum::bans::Bans;
 use crate::stratum::extranonce::Extranonces;
 use crate::stratum::judges::Judges;
 use crate::stratum::presence::Presence;
+use crate::stratum::ranges::Offer;
 
-struct Ends(mpsc::UnboundedSender<JobId>);
+/// Tells book and desk what the ledger says, as the pool does.
+struct Ends(mpsc::UnboundedSender<JobId>, mpsc::UnboundedSender<desk::Event>);
+
+impl Ends {
+    fn tell(&self, event: Happened) {
+        drop(self.1.send(desk::Event::Range(event)));
+    }
+}
 
 impl Listener for Ends {
     fn share(&mut self, _: &AccountName, _: Effort<'_>, _: u128, _: Millis) {}
     fn closed(&mut self, job: JobId) {
-        self.0.send(job).unwrap();
+        if self.0.send(job).is_err() {
+            tracing::trace!("whoever listened is gone, where a test stops its pool");
+        }
+        drop(self.1.send(desk::Event::Closed(job)));
+    }
+    fn unit(&mut self, unit: UnitInfo) {
+        self.tell(Happened::Unit(unit));
+    }
+    fn batch_closed(&mut self, batch: BatchInfo) {
+        self.tell(Happened::BatchClosed(batch));
+    }
+    fn matured(&mut self, matured: MaturedInfo) {
+        self.tell(Happened::Matured(matured));
+    }
+    fn voided(&mut self, void: VoidInfo) {
+        self.tell(Happened::Voided(void));
+    }
+    fn ending(&mut self, job: JobId, outcome: Outcome) {
+        self.tell(Happened::Ending(job, outcome));
     }
     fn flushed(&mut self, _: u64, _: Duration) {}
 }
 
-fn system_clock() -> Clock {
+pub(crate) fn system_clock() -> Clock {
     let start = std::time::Instant::now();
     Clock::new(move || 1_790_000_000_000 + u64::try_from(start.elapsed().as_millis()).unwrap())
 }
 
+/// A pool without sockets.
+pub(crate) struct House {
+    pub(crate) face: Face,
+    /// Ends what runs inside.
+    stop: CancellationToken,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl House {
+    /// Opens one whose clock is the system's, or is given.
+    pub(crate) fn open(data: &std::path::Path, group: Duration, config: Config, clock: &Clock) -> House {
+        let stop = CancellationToken::new();
+        let secrets = Secrets::open(data).unwrap();
+        let mut opening = Opening::open(data, clock, |_, _, _, _| {}).unwrap();
+        let left = desk::Left::take(&mut opening.restored);
+        let ((ends, closed), (events, heard)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let (ledger, thread) = opening.start(Options { group }, clock.clone(), Ends(ends, events));
+        let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, stop.clone());
+        tokio::spawn(keeper);
+        let blobs = Blobs::open(data, config.blobs, clock.clone()).unwrap();
+        let options = hall::Options { share_ms: 10_000, canary: 0 };
+        let (hall, usher, impossible) = Hall::start(ledger.clone(), clock.clone(), options, stop.clone());
+        tokio::spawn(usher);
+        let offer = Offer { pool: [0; 16], http: HttpAt::Port(1), kinds: vec!["render"], vardiff: config.range };
+        let with = desk::Surroundings {
+            ledger: ledger.clone(),
+            hall: hall.clone(),
+            impossible,
+            events: heard,
+            blobs: blobs.clone(),
+            specs: Specs::at(data),
+            clock: clock.clone(),
+        };
+        let files = desk::Files::open(data, blobs.clone()).unwrap();
+        let (desk, clerk) = desk::Desk::start(with, files, config.audit, left, stop.clone());
+        tokio::spawn(clerk);
+        let shared = Arc::new(Shared {
+            book,
+            hall,
+            blobs: blobs.clone(),
+            passes: Arc::default(),
+            offer,
+            clock: clock.clone(),
+            extranonces: Arc::new(Extranonces::new(&[0; 4], secrets.session_key)),
+            bans: Bans::new(config.bans),
+            presence: Presence::default(),
+            judges: Judges::new(1),
+            limits: config.limits,
+            doors: Arc::default(),
+            ledger,
+        });
+        let face = Face {
+            shared,
+            secrets,
+            specs: Specs::at(data),
+            blobs,
+            desk,
+            stats: Arc::default(),
+            started_at: clock.now(),
+            listeners: Algorithm::ALL
+                .map(|algorithm| ListenerView {
+                    algorithm,
+                    address: String::new(),
+                    extranonce1_bytes: 4,
+                    extranonce2_bytes: 4,
+                })
+                .to_vec(),
+            changes: watch::channel(0).1,
+            next_serial: 1.into(),
+            config,
+        };
+        House { face, stop, thread }
+    }
+
+    /// Stops it as a pool is stopped: when this returns, nothing of it is under way but what crews compute.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        drop(self.face);
+        tokio::task::spawn_blocking(move || self.thread.join().unwrap()).await.unwrap();
+    }
+}
+
 /// A pool without sockets, whose ledger takes `group` to write.
 fn face(data: &std::path::Path, group: Duration) -> Face {
-    let clock = system_clock();
-    let secrets = Secrets::open(data).unwrap();
-    let opening = Opening::open(data, &clock, |_, _, _, _| {}).unwrap();
-    let (ends, closed) = mpsc::unbounded_channel();
-    let (ledger, _) = opening.start(Options { group }, clock.clone(), Ends(ends));
-    let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, CancellationToken::new());
-    tokio::spawn(keeper);
-    let config = Config::default();
-    let shared = Arc::new(Shared {
-        book,
-        clock: clock.clone(),
-        extranonces: Arc::new(Extranonces::new(&[0; 4], secrets.session_key)),
-        bans: Bans::new(config.bans),
-        presence: Presence::default(),
-        judges: Judges::new(1),
-        limits: config.limits,
-        doors: Arc::default(),
-        ledger,
-    });
-    Face {
-        shared,
-        secrets,
-        specs: Specs::at(data),
-        blobs: Blobs::open(data, config.blobs, clock.clone()).unwrap(),
-        stats: Arc::default(),
-        started_at: clock.now(),
-        listeners: Algorithm::ALL
-            .map(|algorithm| ListenerView {
-                algorithm,
-                address: String::new(),
-                extranonce1_bytes: 4,
-                extranonce2_bytes: 4,
-            })
-            .to_vec(),
-        changes: watch::channel(0).1,
-        next_serial: 1.into(),
-        config,
-    }
+    House::open(data, group, Config::default(), &system_clock()).face
 }
 
 fn job(deadline_s: u64) -> JobRequest {
@@ -90,7 +165,7 @@ fn job_of(algorithm: Algorithm, deadline_s: u64) -> JobRequest {
     JobRequest::from_json(body).unwrap()
 }
 
-async fn funded(face: &Face) -> SponsorName {
+pub(crate) async fn funded(face: &Face) -> SponsorName {
     let name: SponsorName = "acme".parse().unwrap();
     face.create_sponsor(NewSponsor { name: name.clone() }).await.unwrap();
     let (asset, reference) = ("C".parse().unwrap(), "r".into());
@@ -98,7 +173,7 @@ async fn funded(face: &Face) -> SponsorName {
     name
 }
 
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..500 {
         if done() {
             return;
@@ -167,13 +242,13 @@ async fn work_is_quoted_at_the_rate_of_the_algorithm_and_kept_with_the_job() {
     let face = face(dir.path(), Duration::ZERO);
     let sponsor = funded(&face).await;
     let rate = lode_protocol::ratecard::SCRYPT_WORK_PER_HASH;
-    let quote = |algorithm| super::jobs::quote(&face, &job_of(algorithm, 1000)).unwrap();
-    let quotes = Algorithm::ALL.map(quote);
+    let quote = async |algorithm| face.quote(&sponsor, &job_of(algorithm, 1000)).await.unwrap();
+    let quotes = [quote(Algorithm::ALL[0]).await, quote(Algorithm::ALL[1]).await];
     // Targets are the same, and so are the hashes that they take.
     assert_eq!(quotes[1].work_expected.0, quotes[0].work_expected.0 * rate);
     assert_eq!(quotes[1].why_not.as_deref(), Some("no scrypt worker is connected"));
     face.shared.presence.online(&"a.b".parse().unwrap(), Algorithm::Scrypt);
-    let runnable = Algorithm::ALL.map(|algorithm| quote(algorithm).runnable);
+    let runnable = [quote(Algorithm::ALL[0]).await.runnable, quote(Algorithm::ALL[1]).await.runnable];
     assert_eq!(runnable, [false, true]);
     face.submit(&sponsor, job_of(Algorithm::Scrypt, 1000), None).await.unwrap();
     let terms = face.record(JobId(1)).unwrap().terms;
@@ -189,9 +264,9 @@ async fn a_job_without_a_listener_of_its_algorithm_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let mut face = face(dir.path(), Duration::ZERO);
     face.listeners.truncate(1);
-    let Err(PortError::Fields(fields)) = super::jobs::quote(&face, &job_of(Algorithm::Scrypt, 1000)) else {
-        panic!("quoted")
-    };
+    let sponsor: SponsorName = "acme".parse().unwrap();
+    let quoted = face.quote(&sponsor, &job_of(Algorithm::Scrypt, 1000)).await;
+    let Err(PortError::Fields(fields)) = quoted else { panic!("quoted") };
     let named: Vec<_> = fields.iter().map(|fault| (fault.field.as_str(), fault.detail.as_str())).collect();
     let detail = "this pool has no scrypt listener; configured are: sha256d";
     assert_eq!(named, [("spec.algorithm", detail)]);

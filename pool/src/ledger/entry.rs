@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::batch::Cause;
 pub use super::encoding::{ENTRY_BYTES_MAX, ENTRY_VERSION};
-pub use super::terms::{AuditPolicy, Effort, IdempotencyDigest, RangeTerms, Scheme, Shape, Terms};
+pub use super::terms::{AUDIT_PARTS_MAX, AuditPolicy, Effort, IdempotencyDigest, RangeTerms, Scheme, Shape, Terms};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = u64;

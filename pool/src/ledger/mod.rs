@@ -18,5 +18,5 @@ pub mod range;
 mod records;
 pub mod secrets;
 pub mod store;
-mod terms;
+pub mod terms;
 pub mod writer;

@@ -117,6 +117,8 @@ pub struct Job {
     pub elements_matured: u64,
     /// Their work.
     pub matured_work: u128,
+    /// Batches that were found clean.
+    pub matured_batches: u64,
     /// Batches that were found void.
     pub voids: u64,
     /// Paid to workers so far.
@@ -210,6 +212,7 @@ impl Job {
             elements_done: 0,
             elements_matured: 0,
             matured_work: 0,
+            matured_batches: 0,
             voids: 0,
             paid: 0,
             fees: 0,

@@ -10,14 +10,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lode_protocol::ids::{AccountName, JobId, SponsorName};
+use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::batch::{Batch, Verdict};
 use super::cost::CostMap;
 use super::entry::Shape;
-use super::fold::{Account, Earning, Job, Key, Sponsor, State, Worker};
+use super::fold::{Account, AssetTotals, Earning, Job, Key, Sponsor, State, Worker};
 use super::journal::Position;
 use super::keys::MinerKey;
 use super::secrets::Secret;
@@ -428,6 +428,15 @@ impl Store {
             }
         }
         Ok(rows)
+    }
+
+    /// What the pool has of an asset: its fees, less what went out for duplicates.
+    ///
+    /// # Errors
+    /// sled fails.
+    pub fn fees(&self, asset: &AssetName) -> Result<u128, StoreError> {
+        let totals: Option<AssetTotals> = self.get(&Key::Asset(asset.clone()))?;
+        Ok(totals.map_or(0, |totals| totals.fees))
     }
 
     /// A miner's key.

@@ -22,11 +22,11 @@ const SEARCH_VERSION: u8 = 2;
 const RANGE_VERSION: u8 = 3;
 
 /// Most bytes of one element's result.
-const ELEMENT_BYTES_MAX: u32 = 1 << 26;
+pub const ELEMENT_BYTES_MAX: u32 = 1 << 26;
 /// Most units of a batch.
-const BATCH_UNITS_MAX: u32 = 1024;
+pub const BATCH_UNITS_MAX: u32 = 1024;
 /// Most parts of a unit that are recomputed.
-const AUDIT_PARTS_MAX: u32 = 4096;
+pub const AUDIT_PARTS_MAX: u32 = 4096;
 
 /// How a pot is divided. The name is part of a job's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,8 +225,8 @@ impl Terms {
         let Shape::Range(range) = &self.shape else {
             return self.rate().is_none().then_some("is counted by a rate card that does not have its algorithm");
         };
-        if RateCard::of_version(self.rate_card).is_none() {
-            return Some("is counted by a rate card that there is not");
+        if RateCard::of_version(self.rate_card).is_none_or(|card| card.operations(&self.kind).is_none()) {
+            return Some("is counted by a rate card that does not have its kind");
         }
         if self.work_quoted != range.cost.total() {
             return Some("quotes another work than its elements have");

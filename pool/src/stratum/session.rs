@@ -19,7 +19,7 @@ use super::ranges::Ranges;
 use super::tags::Tags;
 use crate::jobs::search::Search;
 use crate::ledger::entry::Millis;
-use crate::share::{Assignment, Claim, Credit, Verdict, is_dear};
+use crate::share::{Assignment, Claim, Verdict, is_dear};
 use crate::vardiff::{self, Vardiff};
 
 /// Most workers that may log in on one connection.

@@ -711,9 +711,9 @@ impl Blob {
         self.words[place] = number.to_bits();
     }
 
-    /// Appends a section, which begins at a multiple of eight words, and notes where it is and how many records it has.
+    /// Appends a section, aligned, and notes where it is and how many records it has.
     fn section(&mut self, place: usize, count: Option<usize>, record: usize, words: Vec<u32>) {
-        self.words.resize(self.words.len().next_multiple_of(8), 0);
+        self.words.resize(self.words.len().next_multiple_of(layout::ALIGN), 0);
         // Lengths beyond 32 bits are refused in the end.
         self.words[place] = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
         if let Some(count) = count {

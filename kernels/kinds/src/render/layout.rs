@@ -60,6 +60,9 @@ pub(super) mod header {
 /// Header flag: light passes straight through some surface.
 pub(super) const FLAG_SEE_THROUGH: u32 = 1;
 
+/// What nodes and groups begin at a multiple of, in words: a row of theirs is loaded in one go.
+pub(super) const ALIGN: usize = 8;
+
 /// A node of the tree: six times eight bounds (low x, y, z, high x, y, z) and eight children.
 pub(super) const NODE_WORDS: usize = 56;
 pub(super) const NODE_CHILDREN: usize = 48;

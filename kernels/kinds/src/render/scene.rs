@@ -47,6 +47,9 @@ pub enum SceneError {
     /// A section does not lie within the blob.
     #[error("section {0} lies outside the blob")]
     Section(&'static str),
+    /// A section that devices read several words at a time does not begin where that can be done.
+    #[error("section {0} does not begin at a multiple of {align} words", align = layout::ALIGN)]
+    Alignment(&'static str),
     /// A number outside its range.
     #[error("{what} {at} is {value}, which is out of range")]
     Range {
@@ -108,6 +111,11 @@ impl Scene {
         for (name, place, length) in sections {
             if (at(place) as u64).saturating_add(length) > words.len() as u64 {
                 return Err(SceneError::Section(name));
+            }
+        }
+        for (name, place) in [("nodes", header::NODES), ("groups", header::GROUPS)] {
+            if !at(place).is_multiple_of(layout::ALIGN) {
+                return Err(SceneError::Alignment(name));
             }
         }
         let scene = Self {
@@ -346,6 +354,8 @@ mod tests {
         let scene = Scene::parse(&blob).expect("a scene");
         assert_eq!(with(header::VERSION, 2), Err(SceneError::Version(2)));
         assert_eq!(with(header::TEXELS, u32::MAX), Err(SceneError::Section("texels")));
+        assert_eq!(with(header::NODES, 68), Err(SceneError::Alignment("nodes")));
+        assert_eq!(with(header::GROUPS, 63), Err(SceneError::Alignment("groups")));
         assert_eq!(with(scene.nodes + layout::NODE_CHILDREN, 0), Err(SceneError::Tree(0)));
         assert!(matches!(with(scene.shades, 1_000), Err(SceneError::Range { what: "material of slot", at: 0, .. })));
         assert!(matches!(with(header::APERTURE, f32::NAN.to_bits()), Err(SceneError::Range { .. })));

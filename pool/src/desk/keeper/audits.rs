@@ -11,8 +11,9 @@ use super::super::crew::CrewError;
 use super::*;
 use crate::ledger::batch::Cause;
 use crate::ledger::draw::draw;
-use crate::ledger::plan::Evidence;
+use crate::ledger::entry::Millis;
 use crate::ledger::events::UnitInfo;
+use crate::ledger::plan::Evidence;
 
 /// What a comparison of two results said of one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +99,8 @@ impl Audits {
         let of_job = |batch: &BatchInfo| batch.job == job;
         let waiting = self.waiting.iter().filter(|batch| of_job(batch)).map(|batch| batch.batch);
         let later = self.later.iter().map(|(_, batch)| batch).filter(|batch| of_job(batch)).map(|batch| batch.batch);
-        let decided = self.decided.values().map(|(batch, _)| batch).filter(|batch| of_job(batch)).map(|batch| batch.batch);
+        let decided =
+            self.decided.values().map(|(batch, _)| batch).filter(|batch| of_job(batch)).map(|batch| batch.batch);
         let gone: Vec<u64> = waiting.chain(later).chain(decided).collect();
         for number in gone {
             self.resolved(number);
@@ -148,7 +150,9 @@ impl Keeper {
                 continue;
             };
             let batch = self.audits.waiting.remove(at).expect("it is within the queue");
-            let wrong = disputes.iter().find_map(|judged| if let Judgement::Wrong(found) = judged { Some(*found) } else { None });
+            let wrong = disputes
+                .iter()
+                .find_map(|judged| if let Judgement::Wrong(found) = judged { Some(*found) } else { None });
             match wrong {
                 Some(difference) => self.decide(batch, Some((difference, Cause::Mismatch))),
                 None => self.recompute(batch, files),
@@ -163,8 +167,10 @@ impl Keeper {
         let places: Vec<(u64, u32)> = batch.units.iter().map(|&(first, count, _)| (first, count)).collect();
         let picks = draw(&secret, &batch.root, &places, batch.all, &open.policy, open.parts);
         let claims: Vec<Claim> = claims(&batch).collect();
-        let picks: Vec<(Claim, Part)> =
-            picks.into_iter().map(|pick| (claims[pick.unit], Part { element: pick.element, part: pick.part })).collect();
+        let picks: Vec<(Claim, Part)> = picks
+            .into_iter()
+            .map(|pick| (claims[pick.unit], Part { element: pick.element, part: pick.part }))
+            .collect();
         let auditor = self.auditor.clone();
         let computed = self.checkers.hand(move || auditor.first_difference(&files, picks));
         self.audits.running.insert(batch.batch);
@@ -234,7 +240,9 @@ impl Keeper {
     /// A result of elements that another has done too: where they differ, both are held against this pool's own.
     pub(super) fn compare_with_done(&mut self, job: JobId, second: Claim) {
         let Some(open) = self.jobs.get(&job) else { return };
-        let Some(first) = open.done.get(&second.first).copied().filter(|first| first.count == second.count) else { return };
+        let Some(first) = open.done.get(&second.first).copied().filter(|first| first.count == second.count) else {
+            return;
+        };
         let Some(files) = open.files().filter(|_| first.digest != second.digest) else { return };
         tracing::warn!(%job, first = second.first, count = second.count, "two results of the same elements differ");
         for claim in [first, second] {

@@ -8,9 +8,9 @@ use super::audits::claim_of;
 use super::*;
 use crate::blobs::Owner;
 use crate::jobs::range::RangeJob;
-use crate::ledger::entry::{AuditPolicy, Outcome as Ending};
-use crate::ledger::fold::Job;
+use crate::ledger::entry::{AuditPolicy, Millis, Outcome as Ending};
 use crate::ledger::events::{UnitInfo, VoidInfo};
+use crate::ledger::fold::Job;
 
 /// Whether a job can be worked on.
 #[derive(Debug)]

@@ -53,7 +53,11 @@ impl Keeper {
         let (shelf, blobs, done, back) = (self.shelf.clone(), self.blobs.clone(), open.done.clone(), self.back.clone());
         let begun = Instant::now();
         let made = self.makers.hand(move || {
-            if done.is_empty() { Ok(None) } else { shelf.preview(&files, &mut Results::new(files.clone(), blobs, done)) }
+            if done.is_empty() {
+                Ok(None)
+            } else {
+                shelf.preview(&files, &mut Results::new(files.clone(), blobs, done))
+            }
         });
         tokio::spawn(async move {
             let made = match made {
@@ -64,7 +68,12 @@ impl Keeper {
         });
     }
 
-    pub(super) fn pictured(&mut self, job: JobId, took: Duration, made: Result<Result<Picture, AssembleError>, CrewError>) {
+    pub(super) fn pictured(
+        &mut self,
+        job: JobId,
+        took: Duration,
+        made: Result<Result<Picture, AssembleError>, CrewError>,
+    ) {
         let Some(open) = self.jobs.get_mut(&job) else { return };
         let picture = match made {
             Ok(Ok(picture)) => Ok(picture),

@@ -6,9 +6,9 @@ use super::*;
 
 impl Keeper {
     /// Takes up all of it.
-    pub(super) fn restore(&mut self, restored: &Restored) {
-        for range in &restored.ranges {
-            let record = restored.open_jobs.iter().find(|job| job.terms.job == range.job);
+    pub(super) fn restore(&mut self, left: Left) {
+        for range in left.ranges {
+            let record = left.jobs.iter().find(|job| job.terms.job == range.job);
             let Some(mut open) = record.and_then(Open::new) else { continue };
             let claim = |(first, count, digest): (u64, u32, [u8; 32])| Claim { first, count: u64::from(count), digest };
             let done = range.units.iter().map(|unit| (unit.first, claim((unit.first, unit.count, unit.digest))));
@@ -20,9 +20,7 @@ impl Keeper {
             open.gathering = gathering.collect();
             self.load_files(&open);
             self.jobs.insert(range.job, open);
-            for batch in &range.batches {
-                self.audits.add(batch.clone());
-            }
+            range.batches.into_iter().for_each(|batch| self.audits.add(batch));
         }
         self.clear_what_is_over();
     }

@@ -5,6 +5,7 @@ mod fair;
 pub mod floor;
 pub mod hall;
 mod intervals;
+mod log;
 #[cfg(test)]
 mod tests;
 pub mod units;

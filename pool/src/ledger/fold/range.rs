@@ -258,6 +258,7 @@ impl State {
         let key = self.keys.get_mut(key).expect("a batch's key is known");
         key.was_clean();
         self.dirty.insert(Key::Miner(key.key));
+        self.jobs.get_mut(&job).expect("open_range found it").matured_batches += 1;
         let units = self.range_mut(job).mature(batch);
         let triples = units.iter().map(|index| self.jobs[&job].range.unit(*index).triple()).collect();
         self.events.push(Event::Matured(MaturedInfo { batch, job, units: triples }));

@@ -58,7 +58,7 @@ impl Connection {
         let Some(asked) = self.session.ranges().and_then(|ranges| ranges.proven().cloned()) else {
             return refuse(&Rejection::Unproven);
         };
-        match self.shared.ledger.is_banned(&asked.key.0) {
+        match self.shared.ledger.store().miner_key(&asked.key.0).map(|known| known.is_some_and(|key| key.banned)) {
             Ok(false) => {}
             Ok(true) => {
                 if let Some(ranges) = self.session.ranges() {

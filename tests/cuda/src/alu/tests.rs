@@ -14,6 +14,8 @@ use super::operation;
 use crate::ptx::syntax::Width;
 use crate::registers::{LANES, Registers, Slots, Window};
 
+mod rounding;
+
 const SEED: u64 = 0x10de;
 
 /// Rounds of 32 inputs for each opcode.
@@ -228,7 +230,21 @@ fn bits_and_shifts() {
     words("brev.b32", |a, _, _| (0..32).fold(0, |sum, bit| sum | (a >> bit & 1) << (31 - bit)));
     doubles("brev.b64", |a, _, _| (0..64).fold(0, |sum, bit| sum | (a >> bit & 1) << (63 - bit)));
     words("bfind.u32", |a, _, _| (0..32).rev().find(|bit| a >> bit & 1 == 1).unwrap_or(u32::MAX));
-    words("selp.b32", |a, b, p| if p == 1 { a } else { b });
+    words("bfind.shiftamt.u32", |a, _, _| (0..32).find(|bit| a << bit >> 31 == 1).unwrap_or(u32::MAX));
+    halves("and.b16", |a, b| a & b);
+    for opcode in ["selp.b32", "selp.u32", "selp.f32"] {
+        words(opcode, |a, b, p| if p == 1 { a } else { b });
+    }
+    check("selp.u16", Some(Width::Half), |[a, b, p, _]| if p == 1 { a } else { b });
+    for opcode in ["mov.u32", "mov.f32", "mov.b32"] {
+        words(opcode, |a, _, _| a);
+    }
+    doubles("mov.u64", |a, _, _| a);
+    comparison("mov.pred", |a, _| a == 1);
+    comparison("not.pred", |a, _| a == 0);
+    comparison("and.pred", |a, b| a + b == 2);
+    comparison("or.pred", |a, b| a + b > 0);
+    comparison("xor.pred", |a, b| a + b == 1);
     check("selp.b64", None, |[a, b, p, _]| if p == 1 { a } else { b });
 }
 
@@ -365,9 +381,20 @@ fn comparisons() {
     comparison("setp.ge.u64", |a, b| a >= b);
     comparison("setp.gt.s64", |a, b| a as i64 > b as i64);
     comparison("setp.le.s16", |a, b| a as i16 <= b as i16);
+    comparison("setp.eq.s16", |a, b| a == b);
+    comparison("setp.ne.s16", |a, b| a != b);
+    comparison("setp.eq.b32", |a, b| a == b);
+    comparison("setp.ne.s32", |a, b| a != b);
+    comparison("setp.ge.u32", |a, b| a as u32 >= b as u32);
     let ordered = |a: u64, b: u64| f32::from_bits(a as u32).partial_cmp(&f32::from_bits(b as u32));
     comparison("setp.lt.f32", |a, b| ordered(a, b).is_some_and(std::cmp::Ordering::is_lt));
     comparison("setp.le.f32", |a, b| ordered(a, b).is_some_and(std::cmp::Ordering::is_le));
+    comparison("setp.eq.f32", |a, b| ordered(a, b).is_some_and(std::cmp::Ordering::is_eq));
+    comparison("setp.gt.f32", |a, b| ordered(a, b).is_some_and(std::cmp::Ordering::is_gt));
+    comparison("setp.ge.f32", |a, b| ordered(a, b).is_some_and(std::cmp::Ordering::is_ge));
+    comparison("setp.gtu.f32", |a, b| ordered(a, b).is_none_or(std::cmp::Ordering::is_gt));
+    comparison("setp.leu.f32", |a, b| ordered(a, b).is_none_or(std::cmp::Ordering::is_le));
+    comparison("setp.equ.f32", |a, b| ordered(a, b).is_none_or(std::cmp::Ordering::is_eq));
     comparison("setp.ne.f32", |a, b| ordered(a, b).is_some_and(std::cmp::Ordering::is_ne));
     comparison("setp.neu.f32", |a, b| ordered(a, b).is_none_or(std::cmp::Ordering::is_ne));
     comparison("setp.geu.f32", |a, b| ordered(a, b).is_none_or(std::cmp::Ordering::is_ge));

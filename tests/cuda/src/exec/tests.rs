@@ -142,6 +142,51 @@ fn vectors_bytes_and_halves_are_moved_whole() {
 }
 
 #[test]
+fn floats_go_through_stacks_and_vectors() {
+    // Each thread picks one of four numbers by its own number, as a traversal picks from its stack.
+    let body = "
+        .local .align 16 .b8 depot[48];
+        mov.u64 %rd2, depot;
+        mul.wide.u32 %rd3, %r1, 16; add.u64 %rd3, %rd0, %rd3;
+        cvt.rn.f32.u32 %f1, %r1;
+        add.rn.f32 %f2, %f1, 0f3F000000;
+        neg.f32 %f3, %f1;
+        mul.rn.f32 %f4, %f1, 0f00000001;
+        st.local.v4.f32 [%rd2+16], {%f1, %f2, %f3, %f4};
+        mov.u16 %rs1, 3;
+        cvt.u32.u16 %r2, %rs1;
+        and.b32 %r2, %r1, %r2;
+        mul.wide.u32 %rd4, %r2, 4; add.u64 %rd4, %rd2, %rd4;
+        ld.local.f32 %f5, [%rd4+16];
+        st.local.f32 [%rd4+32], %f5;
+        st.global.v4.f32 [%rd3], {%f4, %f3, %f2, %f1};
+        ld.local.f32 %f6, [%rd4+32];
+        ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%rd3];
+        st.global.f32 [%rd3+4], %f6;
+        st.global.f32 [%rd3], %f4;";
+    let out = run_block(&text("", body), [40, 1, 1], 0, 160).unwrap();
+    for (thread, words) in (0_u16..).zip(out.chunks_exact(4)) {
+        let number = f32::from(thread);
+        let kept = [number, number + 0.5, -number, f32::from_bits(u32::from(thread))];
+        let expected = [number, kept[usize::from(thread % 4)], number + 0.5, number];
+        assert_eq!(words, expected.map(f32::to_bits), "thread {thread}");
+    }
+}
+
+#[test]
+fn vectors_and_stacks_have_ends() {
+    let fault = |body: &str| run_block(&text("", body), [2, 1, 1], 0, 6).unwrap_err().wrong;
+    // Six words hold one vector of four, and half of another.
+    let past =
+        fault("mul.wide.u32 %rd2, %r1, 16; add.u64 %rd2, %rd0, %rd2; ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%rd2];");
+    assert_eq!(past, Wrong::Address(DEVICE_BASE + 16));
+    assert_eq!(fault("ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%rd1];"), Wrong::Alignment(DEVICE_BASE + 4));
+    let depot = |access: &str| format!(".local .align 16 .b8 depot[32]; mov.u64 %rd2, depot; {access}");
+    assert_eq!(fault(&depot("st.local.v4.f32 [%rd2+32], {%f1, %f2, %f3, %f4};")), Wrong::Address(32));
+    assert_eq!(fault(&depot("ld.local.f32 %f1, [%rd2+-4];")), Wrong::Address(4_u64.wrapping_neg()));
+}
+
+#[test]
 fn atomic_operations_count_every_lane() {
     let body = "
         .shared .align 4 .b8 tally[16];
