@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use lode_kernels::discover::survey;
-use lode_kernels::{Backend, Device, OpenOptions};
+use lode_kernels::{Backend, Device, OpenOptions, SelfTestFailure, self_test_kind};
 use lode_kinds::Kind;
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
 use lode_kinds::range::Task;
@@ -63,6 +63,11 @@ fn child() {
         Err(_) => {}
         Ok("agree") => agree(),
         Ok("memory") => memory(),
+        Ok("self-test") => match self_test_kind(card(&OpenOptions::default()).as_mut(), Kind::Render) {
+            Ok(()) => println!("passed"),
+            Err(SelfTestFailure::Device { error, .. }) => panic!("{error}"),
+            Err(failure) => println!("failed: {failure}"),
+        },
         Ok("once") => {
             let (mut device, task) = (card(&OpenOptions::default()), featured());
             device.load(&task).unwrap_or_else(|error| panic!("{error}"));
@@ -132,21 +137,23 @@ fn read(log: &Path) -> String {
 
 #[test]
 fn the_stand_in_renders_what_the_reference_renders() {
-    for task in ["agree", "memory"] {
+    for (task, says) in [("agree", "agrees\n"), ("memory", "agrees\n"), ("self-test", "passed\n")] {
         let (success, text, log) = on_the_stand_in(task, &[]);
-        assert!(success && text.contains("agrees\n"), "{text}");
+        assert!(success && text.contains(says), "{text}");
         assert_eq!(log, "", "the stand-in saw a mistake: {text}");
     }
 }
 
 #[test]
-fn a_kernel_with_a_wrong_constant_is_caught() {
-    let (success, text, _) = on_the_stand_in("once", &[]);
-    assert!(success && text.contains("agrees: true"), "{text}");
-    // 1/pi and the next float; the random numbers' multiplier.
-    for patch in ["0f3EA2F983=>0f3EA2F984", "1664525=>1664527"] {
-        let (success, text, _) = on_the_stand_in("once", &[("LODE_CUDA_PATCH", patch)]);
-        assert!(success && text.contains("agrees: false"), "{patch}: {text}");
+fn the_self_test_refuses_a_card_that_computes_wrongly() {
+    for patch in [
+        "0f3EA2F983=>0f3EA2F984",    // 1/pi and the next float
+        "1664525=>1664527",          // the random numbers' multiplier
+        "sqrt.rn.f32=>mov.f32",      // no roots
+        "setp.geu.f32=>setp.gt.f32", // where rays graze, or are not numbers
+    ] {
+        let (success, text, _) = on_the_stand_in("self-test", &[("LODE_CUDA_PATCH", patch)]);
+        assert!(success && text.contains("failed: self-test vector"), "{patch}: {text}");
     }
 }
 

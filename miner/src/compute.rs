@@ -143,6 +143,21 @@ mod tests {
     }
 
     #[test]
+    fn a_shut_gate_holds_it_within_the_unit() {
+        let (task, gate, gauge) = (task(), Gate::default(), Gauge::default());
+        let unit = unit("a", &task);
+        gate.set(Some(Pause::UserActive));
+        let outcome = std::thread::scope(|scope| {
+            let computing = scope.spawn(|| run(&unit, &gate, &gauge));
+            std::thread::sleep(Duration::from_millis(50)); // in which a device that did not wait would be done
+            assert_eq!((gauge.elements.get(), computing.is_finished()), (0, false));
+            gate.set(None);
+            computing.join().unwrap()
+        });
+        assert!(matches!(outcome, Outcome::Done(_)));
+    }
+
+    #[test]
     fn each_part_that_is_drawn_is_compared() {
         let task = task();
         let unit = unit("a", &task);

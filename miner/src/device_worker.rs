@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lode_kernels::measure::Pace;
-use lode_kernels::{Device, self_test};
+use lode_kernels::{Device, self_test, self_test_kind};
 use lode_kinds::hash::Algorithm;
 use lode_kinds::{Kind, range};
 use tokio::sync::mpsc;
@@ -272,10 +272,6 @@ impl DeviceWorker {
     fn send(&self, found: Found) -> Result<(), Abandoned> {
         self.found.blocking_send(found).map_err(|_| Abandoned)
     }
-}
-
-fn self_test_kind(_: &mut dyn Device, _: Kind) -> Result<(), String> {
-    Ok(())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

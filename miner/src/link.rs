@@ -45,6 +45,9 @@ pub enum LinkError {
     /// Too many lines that are not stratum.
     #[error("the pool sends lines that are not stratum")]
     Broken,
+    /// The pool's other port does not know us any more.
+    #[error("the pool does not take this session's token any more")]
+    TokenOver,
     /// The pool does not want us.
     #[error("the pool refuses this log-in: {0}")]
     Refused(PoolError),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use cudarc::driver::{
@@ -15,7 +15,7 @@ use super::fault::{Doing as _, Fault};
 use super::queue::Queue;
 use super::{Found, image};
 use crate::backend::OpenOptions;
-use crate::search::SLOTS;
+use crate::launches::{Launches, SLOTS};
 
 /// Threads of a block: four rows of an element's pixels. Short blocks free their registers early where paths differ in length.
 const BLOCK: u32 = 64;
@@ -29,7 +29,9 @@ pub(super) struct Renderer {
     scene: CudaSlice<u32>,
     settings: SettingsWords,
     strips: [Strip; SLOTS],
-    stride: Stride,
+    launches: Launches,
+    /// Elements of a launch at most: as many as a strip has room for.
+    count_max: u32,
 }
 
 /// A picture's settings as the kernel's argument.
@@ -62,9 +64,9 @@ impl Renderer {
             return Err(Fault::Kernel(format!("the card runs {limit} threads of the renderer a block, not {BLOCK}")));
         }
         let element_words = settings.element_numbers() as u64;
-        let elements_max = (STRIP_BYTES_MAX / (4 * element_words)).clamp(1, task.elements());
+        let count_max = (STRIP_BYTES_MAX / (4 * element_words)).clamp(1, task.elements());
         let words = scene.words();
-        let strip_words = elements_max * element_words;
+        let strip_words = count_max * element_words;
         let needed_bytes = 4 * (words.len() as u64 + SLOTS as u64 * strip_words) + stack_bytes(context, &function)?;
         if needed_bytes > memory_bytes {
             let what = "the scene, its results and the kernel's stacks";
@@ -81,7 +83,8 @@ impl Renderer {
             scene: copy,
             settings: SettingsWords(settings.words()),
             strips,
-            stride: Stride::new(found.info.compute_units, u32::try_from(elements_max).unwrap_or(u32::MAX)),
+            launches: Launches::of(settings),
+            count_max: u32::try_from(count_max).unwrap_or(u32::MAX),
         })
     }
 
@@ -109,11 +112,11 @@ impl Renderer {
             if let Some(count) = running[turn].take() {
                 queues[turn].wait("rendering")?;
                 let now = Instant::now();
-                self.stride.record(count, now - freed);
+                self.launches.record(count, now - freed);
                 freed = now;
                 self.strips[turn].give(self.task.element_bytes() * count as usize, out)?;
             }
-            let count = self.stride.count.min(end - next);
+            let count = self.launches.count().min(self.count_max).min(end - next);
             if count > 0 {
                 self.start(turn, queues[turn], next, count)?;
                 running[turn] = Some(count);
@@ -181,61 +184,10 @@ impl Strip {
     }
 }
 
-/// How many elements a launch is given, so that it takes as long as it should. It only computes; the caller measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stride {
-    count: u32,
-    max: u32,
-}
-
-impl Stride {
-    /// What a launch should take: long enough to be worth it, short enough that a card with a display, which ends launches
-    /// of some seconds, never does, even where the next strip is far dearer.
-    const TARGET: Duration = Duration::from_millis(50);
-
-    /// For a card of so many multiprocessors: each has an element at first, for fewer would take as long.
-    fn new(multiprocessors: u32, max: u32) -> Self {
-        Self { count: multiprocessors.clamp(1, max), max }
-    }
-
-    /// Learns what a launch of `count` elements took.
-    fn record(&mut self, count: u32, took: Duration) {
-        if took > Self::TARGET {
-            let fitting = u128::from(count) * Self::TARGET.as_nanos() / took.as_nanos();
-            self.count = u32::try_from(fitting).unwrap_or(u32::MAX).clamp(1, self.max);
-        } else if count == self.count && took < Self::TARGET / 2 {
-            self.count = count.saturating_mul(2).min(self.max);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::source::RENDER;
-
-    #[test]
-    fn launches_grow_by_two_and_shrink_at_once() {
-        let ms = Duration::from_millis;
-        let mut stride = Stride::new(4, 100);
-        let mut seen = Vec::new();
-        for took in [ms(1), ms(2), ms(4), ms(30), ms(8), ms(16)] {
-            stride.record(stride.count, took);
-            seen.push(stride.count);
-        }
-        assert_eq!(seen, [8, 16, 32, 32, 64, 100]);
-        // A dear part of the picture; and the launch that was in flight meanwhile teaches the same.
-        stride.record(100, ms(500));
-        assert_eq!(stride.count, 10);
-        stride.record(100, ms(500));
-        assert_eq!(stride.count, 10);
-        // The last strip of a range is short, which says nothing of longer ones.
-        stride.record(1, ms(1));
-        assert_eq!(stride.count, 10);
-        stride.record(1, Duration::from_secs(9));
-        assert_eq!(stride.count, 1);
-        assert_eq!((Stride::new(0, 9).count, Stride::new(80, 9).count), (1, 9));
-    }
 
     #[test]
     fn the_kernel_takes_the_words_that_settings_have() {

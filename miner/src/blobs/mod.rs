@@ -58,6 +58,14 @@ pub enum TransferError {
     Crashed(#[from] tokio::task::JoinError),
 }
 
+impl TransferError {
+    /// Whether the pool does not take the token any more.
+    #[must_use]
+    pub fn is_token_over(&self) -> bool {
+        matches!(self, TransferError::Refused { status: 401 | 403, .. })
+    }
+}
+
 /// A try that failed.
 enum Failure {
     /// Another may do better.
@@ -207,25 +215,31 @@ impl Blobs {
     /// The pool will not take it, or cannot be reached.
     pub async fn deliver(&self, place: &Place, digest: Digest, bytes: Bytes) -> Result<(), TransferError> {
         let mut tries = Tries::default();
-        let (mut offset, mut furthest) = (0, 0);
+        let all = bytes.len() as u64;
+        let (mut offset, mut moved) = (0, false);
         loop {
-            let rest = bytes.slice(usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len())..);
+            let rest = bytes.slice(usize::try_from(offset).expect("within the bytes, which are in memory")..);
             let header = Some((UPLOAD_OFFSET, number(offset.to_string())));
             let ask = Ask { method: Method::PUT, place, digest: &digest, header, body: rest };
-            let failure = match http::ask(self.dial.as_ref(), ask).await {
+            let (failure, conflict) = match http::ask(self.dial.as_ref(), ask).await {
                 Ok(answer) if answer.status().is_success() => return Ok(()),
-                // It has another number of bytes than we thought.
-                Ok(answer) if answer.status() == StatusCode::CONFLICT => refusal(answer, true).await,
-                Ok(answer) => refusal(answer, false).await,
-                Err(error) => error.into(),
+                Ok(answer) => {
+                    let conflict = answer.status() == StatusCode::CONFLICT;
+                    (refusal(answer, conflict).await, conflict)
+                }
+                Err(error) => (error.into(), false),
             };
             let error = match failure {
                 Failure::Passing(error) => error,
                 Failure::Final(error) => return Err(error),
             };
-            tries.again(&digest, error, offset > furthest).await?;
-            furthest = offset.max(furthest);
-            offset = self.arrived(place, &digest, bytes.len() as u64).await;
+            if conflict && self.arrived(place, &digest, all).await == offset {
+                return Err(error); // it is about something else than where to go on, and will not pass
+            }
+            // After the pause, in which the pool puts away what it has.
+            tries.again(&digest, error, moved).await?;
+            let arrived = self.arrived(place, &digest, all).await;
+            (moved, offset) = (arrived > offset, arrived);
         }
     }
 

@@ -6,7 +6,7 @@ use tracing::{debug, info, warn};
 
 use super::{After, Client};
 use crate::blobs::Place;
-use crate::link::{Link, now};
+use crate::link::{Link, LinkError, now};
 use crate::ranges::{Back, Word};
 use crate::session::{Grant, UnitAnswer, Verdict};
 
@@ -45,7 +45,8 @@ impl Client {
         for word in words {
             let line = match word {
                 Word::Submit(unit, digest) => link.session.submit_unit(unit, digest, now()),
-                Word::Release(Back { unit, reason, text }) => {
+                Word::Release(Back { token_over: true, .. }) => return Err(LinkError::TokenOver.into()),
+                Word::Release(Back { unit, reason, text, .. }) => {
                     info!("unit {unit} goes back to the pool ({reason}): {text}");
                     link.session.release(unit, reason, text, now())
                 }

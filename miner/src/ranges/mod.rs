@@ -48,6 +48,20 @@ pub struct Back {
     pub reason: ReleaseReason,
     /// Why, for people.
     pub text: String,
+    /// Whether the pool does not take the session's token any more, so that only a new session helps.
+    pub token_over: bool,
+}
+
+impl Back {
+    fn new(unit: UnitId, reason: ReleaseReason, text: String) -> Back {
+        Back { unit, reason, text, token_over: false }
+    }
+
+    /// After a transfer that failed; `text` says which.
+    fn after(unit: UnitId, text: &str, error: &TransferError) -> Back {
+        let back = Back::new(unit, ReleaseReason::Failed, format!("{text}: {error}"));
+        Back { token_over: error.is_token_over(), ..back }
+    }
 }
 
 /// Where a unit is.
@@ -155,7 +169,7 @@ impl Ranges {
 
     /// Takes a unit, or says why not.
     pub fn assigned(&mut self, assign: Assign) -> Option<Word> {
-        let back = |reason, text: String| Some(Word::Release(Back { unit: assign.unit.clone(), reason, text }));
+        let back = |reason, text: String| Some(Word::Release(Back::new(assign.unit.clone(), reason, text)));
         if self.held.contains_key(&assign.unit) {
             debug!("unit {} is here already", assign.unit);
             return None;
@@ -217,10 +231,7 @@ impl Ranges {
                         self.held.insert(id.clone(), Held::Submitted(unit, device));
                         Some(Word::Submit(id, digest))
                     }
-                    Err(error) => {
-                        let text = format!("the result could not be delivered: {error}");
-                        Some(Word::Release(Back { unit: id, reason: ReleaseReason::Failed, text }))
-                    }
+                    Err(error) => Some(Word::Release(Back::after(id, "the result could not be delivered", &error))),
                 }
             }
         }
@@ -228,7 +239,7 @@ impl Ranges {
 
     /// Puts a unit up for the devices.
     fn ready(&mut self, unit: Arc<Unit>) -> Option<Word> {
-        let back = |reason, text| Some(Back { unit: unit.id.clone(), reason, text });
+        let back = |reason, text| Some(Back::new(unit.id.clone(), reason, text));
         let (kind, memory) = (unit.kind(), unit.task.memory_bytes());
         let able = self.able(kind, memory);
         let fault = if unit.count() == 0 || unit.elements.end > unit.task.elements() {
@@ -281,7 +292,7 @@ impl Ranges {
 
     /// No device is left that could do this unit.
     pub fn orphaned(&mut self, unit: &Unit, text: String) -> Option<Word> {
-        self.give_back(Back { unit: unit.id.clone(), reason: ReleaseReason::Failed, text })
+        self.give_back(Back::new(unit.id.clone(), ReleaseReason::Failed, text))
     }
 
     /// A device does no more of a kind, or nothing more.
@@ -331,7 +342,7 @@ impl Ranges {
 
     fn give_back_all(&mut self, which: impl Fn(&Held) -> bool) -> Vec<Word> {
         let chosen: Vec<UnitId> = self.held.iter().filter(|(_, held)| which(held)).map(|(id, _)| id.clone()).collect();
-        let back = |unit| Back { unit, reason: ReleaseReason::Stopping, text: String::new() };
+        let back = |unit| Back::new(unit, ReleaseReason::Stopping, String::new());
         chosen.into_iter().filter_map(|unit| self.give_back(back(unit))).collect()
     }
 

@@ -62,7 +62,7 @@ pub(super) async fn prepare(
     assign: Assign,
     dropped: CancellationToken,
 ) -> Result<Box<Unit>, Back> {
-    let back = |reason, text| Back { unit: assign.unit.clone(), reason, text };
+    let back = |reason, text| Back::new(assign.unit.clone(), reason, text);
     let key = key(&assign);
     let mut shelf = shelf.lock().await;
     shelf.trim();
@@ -72,9 +72,10 @@ pub(super) async fn prepare(
             let mut inputs = Vec::new();
             for input in &assign.inputs {
                 let fetched = blobs.fetch(place, input.digest, input.bytes).await;
-                inputs.push(fetched.map_err(|error| {
-                    back(ReleaseReason::Failed, format!("input {} could not be had: {error}", input.digest))
-                })?);
+                let failed = |error| {
+                    Back::after(assign.unit.clone(), &format!("input {} could not be had", input.digest), &error)
+                };
+                inputs.push(fetched.map_err(failed)?);
             }
             let spec = assign.spec.clone();
             let made = spawn_blocking(move || Task::parse(kind, &spec, inputs)).await;

@@ -24,6 +24,10 @@ pub struct Shelf {
     pub log: Vec<String>,
     /// Of the next requests with a body either way, the bytes after which the connection breaks.
     pub cuts: VecDeque<usize>,
+    /// Uploads are refused, as by a pool that does not wait for any.
+    pub closed: bool,
+    /// The token is not taken.
+    pub locked: bool,
     /// What is given out in a blob's stead.
     pub lies: HashMap<Digest, Vec<u8>>,
 }
@@ -114,7 +118,9 @@ async fn converse(stream: TcpStream, shelf: Arc<Mutex<Shelf>>, token: String) {
         _ => head.number("upload-offset"),
     };
     shelf.lock().unwrap().log.push(format!("{} {begins}", head.method));
+    let locked = shelf.lock().unwrap().locked;
     let answer = match head.method.as_str() {
+        _ if locked => ("401 Unauthorized\r\ncontent-length: 0".to_owned(), Vec::new()),
         "GET" => give(&head, begins, &shelf),
         "HEAD" => {
             let arrived = shelf.lock().unwrap().parts.get(&head.digest).map_or(0, Vec::len);
@@ -161,8 +167,9 @@ async fn take(
     let mut body = vec![0; cut.unwrap_or(length)];
     stream.read_exact(&mut body).await.ok()?;
     let mut shelf = shelf.lock().unwrap();
+    let closed = shelf.closed;
     let part = shelf.parts.entry(head.digest).or_default();
-    if begins > part.len() {
+    if begins > part.len() || closed {
         return Some("409 Conflict");
     }
     part.truncate(begins);

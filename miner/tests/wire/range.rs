@@ -372,6 +372,35 @@ async fn an_input_that_is_something_else_is_refused_and_not_kept() {
 }
 
 #[tokio::test]
+async fn a_result_that_the_pool_does_not_take_gives_the_unit_back() {
+    let pool = Played::new().await;
+    pool.blobs.shelf().closed = true;
+    let run = pool.run(vec![cpu()]);
+    let mut peer = pool.accept(2).await;
+    peer.assign(&pool.unit("u1", 0..2)).await;
+    let (unit, reason, text) = peer.release().await;
+    assert_eq!((unit.as_str(), reason), ("u1", ReleaseReason::Failed));
+    assert!(text.contains("could not be delivered") && text.contains("409"), "{text}");
+    run.end().await;
+    assert_eq!(pool.blobs.shelf().log, ["GET 0", "PUT 0", "HEAD 0"], "it is not tried again and again");
+}
+
+#[tokio::test]
+async fn a_token_that_is_over_begins_a_new_session() {
+    let pool = Played::new().await;
+    pool.blobs.shelf().locked = true;
+    let run = pool.run(vec![cpu()]);
+    let mut peer = pool.accept(2).await;
+    peer.assign(&pool.unit("u1", 0..2)).await;
+    assert!(peer.call().await.is_none(), "it hangs up");
+    pool.blobs.shelf().locked = false;
+    let mut peer = pool.accept(2).await;
+    peer.assign(&pool.unit("u2", 0..2)).await;
+    pool.is_done(&mut peer, "u2", 0..2).await;
+    run.end().await;
+}
+
+#[tokio::test]
 async fn a_unit_taken_back_is_dropped_wherever_it_is() {
     let pool = Played::new().await;
     let (device, mut steering) = steered();

@@ -17,7 +17,7 @@ pub mod results;
 mod rotation;
 pub mod secrets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

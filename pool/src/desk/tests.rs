@@ -26,7 +26,7 @@ use crate::ledger::writer::LedgerError;
 
 const WIDTH: u32 = 64;
 const HEIGHT: u32 = 48;
-const ELEMENTS: u64 = 12;
+pub(crate) const ELEMENTS: u64 = 12;
 const BUDGET: u128 = 50;
 
 /// A binary glTF of two triangles that shine and one that does not.
@@ -87,7 +87,7 @@ fn config() -> Config {
     Config { audit: Options { batch_ms: 3_600_000, ..Options::default() }, ..Config::default() }
 }
 
-fn open(data: &Path, config: &Config) -> House {
+pub(crate) fn open(data: &Path, config: &Config) -> House {
     House::open(data, Duration::ZERO, config.clone(), &system_clock())
 }
 
@@ -106,8 +106,8 @@ impl range::Store for Inputs {
 }
 
 /// What a job comes to without any pool.
-struct Reference {
-    scene: Vec<u8>,
+pub(crate) struct Reference {
+    pub(crate) scene: Vec<u8>,
     digest: Digest,
     task: Task,
     prepared: Prepared,
@@ -115,7 +115,7 @@ struct Reference {
 }
 
 impl Reference {
-    fn new() -> Reference {
+    pub(crate) fn new() -> Reference {
         let scene = scene();
         let digest = Digest(*blake3::hash(&scene).as_bytes());
         let mut inputs = Inputs(HashMap::from([(digest.0, scene.clone())]));
@@ -137,13 +137,13 @@ impl Reference {
     }
 
     /// Gives a sponsor money and the scene.
-    async fn sponsor(&self, face: &Face) -> SponsorName {
+    pub(crate) async fn sponsor(&self, face: &Face) -> SponsorName {
         let sponsor = funded(face).await;
         face.blobs.put(&Owner::Sponsor(sponsor.clone()), &self.scene).unwrap();
         sponsor
     }
 
-    async fn submit(&self, face: &Face, sponsor: &SponsorName) -> JobId {
+    pub(crate) async fn submit(&self, face: &Face, sponsor: &SponsorName) -> JobId {
         let submitted = face.submit(sponsor, request(&self.digest, 1000), None).await.unwrap();
         assert!(submitted.created);
         submitted.job.id
@@ -178,11 +178,11 @@ fn wrong(key: u8, first: u64, count: u64) -> Unit {
     Unit { wrong: true, ..right(key, first, count) }
 }
 
-fn record(face: &Face, job: JobId) -> Job {
+pub(crate) fn record(face: &Face, job: JobId) -> Job {
     face.shared.ledger.store().job(job).unwrap().unwrap()
 }
 
-async fn closed(face: &Face, job: JobId) {
+pub(crate) async fn closed(face: &Face, job: JobId) {
     until("the job's end", || record(face, job).closed.is_some()).await;
 }
 
@@ -203,7 +203,7 @@ fn earned(face: &Face, account: &str) -> u128 {
 }
 
 /// The job is done, its file is the reference's, its money is spent to the last unit, and nothing else of it is kept.
-async fn assert_done(reference: &Reference, face: &Face, sponsor: &SponsorName, job: JobId) {
+pub(crate) async fn assert_done(reference: &Reference, face: &Face, sponsor: &SponsorName, job: JobId) {
     let view = face.job(job).unwrap();
     assert_eq!((view.state, view.elements_matured), (JobState::Done, Some(ELEMENTS)));
     let all = view.paid.unwrap().0 + view.fee.unwrap().0;

@@ -430,7 +430,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// What the fee account of an asset has.
+    /// What the pool has of an asset: its fees, less what went out for duplicates.
     ///
     /// # Errors
     /// sled fails.

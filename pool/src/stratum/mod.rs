@@ -12,6 +12,8 @@ pub mod ranges;
 mod seat;
 pub mod session;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

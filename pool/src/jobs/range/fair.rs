@@ -122,10 +122,10 @@ mod tests {
         let mut current = None;
         let mut changes = 0;
         for _ in 0..100 {
-            let next = Some(fair.order(&[A, B], current, 10)[0]);
-            changes += u32::from(next != current);
-            current = next;
-            fair.issued(next.unwrap(), 10);
+            let next = fair.order(&[A, B], current, 10)[0];
+            changes += u32::from(current != Some(next));
+            current = Some(next);
+            fair.issued(next, 10);
         }
         assert!((5..=25).contains(&changes), "{changes} changes in 100 units");
     }

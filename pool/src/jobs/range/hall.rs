@@ -368,10 +368,10 @@ impl<L: Log> Keeper<L> {
             Err(Refused::Duplicate) => End::DoneBefore,
             Err(_) => End::Refused,
         };
-        self.floor.end(submission.connection, submission.lease, claim, end, now);
         if result == Err(Refused::Banned) {
             self.floor.ban(claim.key, now);
         }
+        self.floor.end(submission.connection, submission.lease, claim, end, now);
         let submitted = match result {
             Ok(()) => Submitted::Accepted { work: claim.work },
             Err(refused) => Submitted::Refused(refused),

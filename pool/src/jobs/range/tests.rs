@@ -151,7 +151,7 @@ fn what_a_hand_that_leaves_held_goes_to_others() {
 fn a_hand_that_never_submits_holds_up_one_lease_at_a_time_and_only_until_it_ends() {
     let mut floor = floor();
     floor.open(job(1, 1, 1.0), 0);
-    let mut silent = Player::join(&mut floor, 1, 8, 1 << 40, 0);
+    let mut silent = Player::join(&mut floor, 1, 8, 500, 0);
     silent.deliver(&mut floor, 0);
     let held = silent.units().len();
     assert!(held > 1, "{held}");
@@ -282,11 +282,11 @@ fn hands_get_only_kinds_that_they_do() {
 #[test]
 fn jobs_get_work_by_their_price() {
     let mut floor = floor();
-    floor.open(job(1, 200, 3.0), 0);
-    floor.open(job(2, 200, 1.0), 0);
+    floor.open(job(1, 100, 3.0), 0);
+    floor.open(job(2, 100, 1.0), 0);
     let mut hand = Player::join(&mut floor, 1, 4, 2000, 0);
     let mut work = BTreeMap::<JobId, u128>::new();
-    for _ in 0..400 {
+    for _ in 0..300 {
         let claim = hand.deliver(&mut floor, 0);
         *work.entry(claim.job).or_default() += claim.work.0;
     }
@@ -319,10 +319,10 @@ fn a_canary_is_what_another_key_has_done_and_only_where_it_can_be_paid() {
 fn a_straggler_at_the_end_is_overtaken() {
     let mut floor = floor();
     floor.open(job(1, 1, 1.0), 0);
-    let mut slow = Player::join(&mut floor, 1, 1, 1 << 20, 0);
+    let mut slow = Player::join(&mut floor, 1, 1, 1000, 0);
     slow.deliver(&mut floor, 0);
     slow.units();
-    let mut quick = Player::join(&mut floor, 2, 1, 1 << 20, 0);
+    let mut quick = Player::join(&mut floor, 2, 1, 1000, 0);
     while !quick.units().is_empty() {
         quick.deliver(&mut floor, 0);
     }
@@ -375,23 +375,21 @@ fn played_hands_finish_a_job_with_each_element_done_once() {
         let mut entering: Vec<(ConnectionId, LeaseId, Claim)> = Vec::new();
         while done.len() < 300 {
             now += rng.random_range(1..2_000);
-            assert!(now < 10_000_000, "seed {seed}: it does not end");
             floor.tick(now);
             if hands.len() < 4 {
                 let (slots, want) = (rng.random_range(1..4), rng.random_range(100..5_000));
                 let player = Player::join(&mut floor, next, slots, want, now);
                 hands.push((player, rng.random_range(1..20)));
                 next += 1;
-                next = if next > 200 { 1 } else { next };
+                assert!(next < 256, "seed {seed}: it does not end");
             }
             let which = rng.random_range(0..hands.len());
             let (hand, pace) = &mut hands[which];
             hand.listen();
             match rng.random_range(0..40) {
                 0 => {
-                    let (hand, _) = hands.swap_remove(which);
-                    entering.retain(|(id, ..)| *id != hand.id);
-                    floor.leave(hand.id, now);
+                    // What is being entered has its answer later.
+                    floor.leave(hands.swap_remove(which).0.id, now);
                 }
                 1 if !hand.held.is_empty() => {
                     let unit = hand.take();
@@ -401,7 +399,7 @@ fn played_hands_finish_a_job_with_each_element_done_once() {
                     // A batch of it is void.
                     let claim = counted.swap_remove(rng.random_range(0..counted.len()));
                     floor.reopen(claim.job, claim.first, claim.count, now);
-                    (claim.first..claim.first + claim.count).for_each(|element| drop(done.remove(&element)));
+                    done.retain(|element| !(claim.first..claim.first + claim.count).contains(element));
                 }
                 roll if roll > 2 + *pace && !hand.held.is_empty() => {
                     let unit = hand.take();
