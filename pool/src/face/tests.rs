@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lode_protocol::RateCard;
 use lode_protocol::api::Amount;
 use lode_protocol::method::configure::HttpAt;
 use serde_json::{Value, json};
