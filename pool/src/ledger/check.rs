@@ -322,7 +322,11 @@ mod tests {
             for item in from.read_dir().unwrap() {
                 let from = item.unwrap().path();
                 let to = to.join(from.file_name().unwrap());
-                if from.is_dir() { copy(&from, &to) } else { drop(fs::copy(&from, &to).unwrap()) }
+                if from.is_dir() {
+                    copy(&from, &to);
+                } else {
+                    fs::copy(&from, &to).unwrap();
+                }
             }
         }
         let dir = tempfile::tempdir().unwrap();
