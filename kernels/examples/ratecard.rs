@@ -138,6 +138,8 @@ fn pictures() -> Vec<Picture> {
         ("terrain, depth 4", terrain(400, false), 4),
         ("textured terrain, depth 8", terrain(200, true), 8),
         ("small terrain, depth 8", terrain(12, false), 8),
+        ("soup, depth 1", soup(), 1),
+        ("soup, depth 6", soup(), 6),
         ("nothing but sky", away(samples::every_feature()), 8),
     ] {
         let section = json!({
@@ -155,6 +157,33 @@ fn pictures() -> Vec<Picture> {
         pictures.push(Picture { name, task, counts, hashes: Vec::new() });
     }
     pictures
+}
+
+/// Large triangles through each other, of which a ray tests many.
+fn soup() -> Model {
+    let mut word = 1_u32;
+    let mut number = || {
+        word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (word >> 8) as f32 / 16_777_216.0 * 2.0 - 1.0
+    };
+    let mut model = terrain(1, false);
+    model.triangles.clear();
+    for _ in 0..2000 {
+        let middle = [number(), number(), number()];
+        let [a, b, c] = [(); 3].map(|()| middle.map(|part| part + 0.4 * number()));
+        let [x, y, z] = [0, 1, 2].map(|axis| [b[axis] - a[axis], c[axis] - a[axis]]);
+        let normal = [y[0] * z[1] - z[0] * y[1], z[0] * x[1] - x[0] * z[1], x[0] * y[1] - y[0] * x[1]];
+        let length = normal.iter().map(|part| part * part).sum::<f32>().sqrt();
+        let vertex = |position| Vertex {
+            position,
+            normal: normal.map(|part| part / length),
+            color: [1.0; 4],
+            ..Vertex::default()
+        };
+        model.triangles.push(Triangle { vertices: [a, b, c].map(vertex), material: 0 });
+    }
+    model.materials[0] = Material { base_color: [0.8, 0.8, 0.8, 1.0], metallic: 0.0, ior: 1.0, ..model.materials[0] };
+    model
 }
 
 /// A landscape of `side` times `side` squares under a sky, seen from above its edge.
