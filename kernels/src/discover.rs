@@ -4,10 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use lode_kinds::Kind;
 use lode_kinds::hash::Algorithm;
 use serde::Serialize;
 
 use crate::backend::{Backend, Device, DeviceError, DeviceInfo, OpenOptions};
+use crate::cores::Cores;
 use crate::cpu::Cpu;
 use crate::cuda;
 use crate::measure::{HashRate, rate};
@@ -300,7 +302,8 @@ fn no_match(selector: Selector, devices: &[&DeviceInfo], absent: &[Absent]) -> S
     SelectError::NoMatch { selector, existing, reason }
 }
 
-/// Measures the contestants, if there are several, and passes over all but the fastest.
+/// Measures the contestants, if there are several, and passes over all but the fastest. Where that is the CPU backend, an
+/// OpenCL device that can render does so for it: compiled for the CPU that it is on, it is the faster at that.
 fn fastest(
     contestants: Vec<Box<dyn Device>>,
     algorithm: Algorithm,
@@ -309,32 +312,32 @@ fn fastest(
     if contestants.len() < 2 {
         return contestants.into_iter().next();
     }
-    let mut best: Option<(HashRate, Box<dyn Device>)> = None;
+    let mut measured: Vec<(HashRate, Box<dyn Device>)> = Vec::new();
     for mut device in contestants {
-        let measured = match rate(device.as_mut(), algorithm, CONTEST) {
-            Ok(measured) => measured,
-            Err(error) => {
-                passed_over.push(PassedOver { info: device.info().clone(), reason: error.reason });
-                continue;
-            }
-        };
-        let loser = match best.take() {
-            Some((record, holder)) if record >= measured => {
-                best = Some((record, holder));
-                Some((measured, device))
-            }
-            previous => {
-                best = Some((measured, device));
-                previous
-            }
-        };
-        if let (Some((slower, loser)), Some((faster, winner))) = (loser, &best) {
-            let winner = winner.info().id();
-            let reason = format!("shares the host's cores with {winner}, which is faster: {faster} against {slower}");
-            passed_over.push(PassedOver { info: loser.info().clone(), reason });
+        match rate(device.as_mut(), algorithm, CONTEST) {
+            Ok(rate) => measured.push((rate, device)),
+            Err(error) => passed_over.push(PassedOver { info: device.info().clone(), reason: error.reason }),
         }
     }
-    best.map(|(_, device)| device)
+    measured.sort_by(|(a, _), (b, _)| b.per_second().total_cmp(&a.per_second()));
+    let mut measured = measured.into_iter();
+    let (faster, winner) = measured.next()?;
+    let id = winner.info().id();
+    let mut renderer = None;
+    for (slower, loser) in measured {
+        let info = loser.info().clone();
+        let mut reason = format!("shares the host's cores with {id}, which is faster: {faster} against {slower}");
+        let renders = winner.info().backend == Backend::Cpu && info.backend == Backend::OpenCl;
+        if renders && renderer.is_none() && loser.can(Kind::Render).is_ok() {
+            renderer = Some(loser);
+            reason += "; it renders for it";
+        }
+        passed_over.push(PassedOver { info, reason });
+    }
+    match renderer {
+        Some(renderer) => Some(Box::new(Cores::new(winner, renderer))),
+        None => Some(winner),
+    }
 }
 
 #[cfg(test)]

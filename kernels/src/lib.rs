@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod cache;
+mod cores;
 pub mod cpu;
 pub mod cuda;
 pub mod discover;

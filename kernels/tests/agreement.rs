@@ -1,10 +1,15 @@
 //! Every device of this machine finds what the reference finds.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use lode_kernels::discover::{Survey, survey};
-use lode_kernels::{Backend, Device, OpenOptions, self_test};
+use lode_kernels::{Backend, Device, OpenOptions, self_test_kind};
+use lode_kinds::Kind;
 use lode_kinds::hash::{Algorithm, Nonces, Scan};
+use lode_kinds::range::Task;
+use lode_kinds::render::model::Model;
+use lode_kinds::render::{build, samples};
 
 /// SplitMix64, seeded, so that a failure can be repeated.
 struct Random(u64);
@@ -79,8 +84,8 @@ fn agrees(device: &mut dyn Device, scan: &Scan, nonces: Nonces) {
 #[test]
 fn every_device_passes_its_self_test() {
     each_device(|device| {
-        for &algorithm in Algorithm::ALL {
-            self_test(device, algorithm).unwrap();
+        for &kind in Kind::ALL {
+            self_test_kind(device, kind).unwrap_or_else(|failure| panic!("{}: {failure}", device.info().id()));
         }
     });
 }
@@ -149,5 +154,65 @@ fn the_genesis_block_is_found_in_a_long_scan() {
         let mut found = Vec::new();
         device.scan(&scan, nonces, &mut found).unwrap();
         assert_eq!(found, [2_083_236_893]);
+    });
+}
+
+fn task(model: &Model, [width, height]: [u32; 2], [samples, pass_samples]: [u32; 2], max_depth: u32) -> Arc<Task> {
+    let section = serde_json::json!({
+        "width": width, "height": height, "samples": samples, "pass_samples": pass_samples, "max_depth": max_depth,
+        "seed": 5, "albedo": max_depth > 4, "normal": max_depth > 4, "depth": max_depth > 2,
+    });
+    let scene = build(model).expect("a made scene can be built");
+    Arc::new(Task::parse(Kind::Render, &section, vec![scene]).expect("a section"))
+}
+
+#[test]
+fn every_device_renders_what_the_reference_renders() {
+    let every = samples::every_feature();
+    let empty = Model { triangles: Vec::new(), ..every.clone() };
+    each_device(|device| {
+        let id = device.info().id();
+        if let Err(reason) = device.can(Kind::Render) {
+            println!("SKIPPED {id}: {reason}");
+            return;
+        }
+        let mut tasks = vec![
+            task(&every, [1, 1], [3, 2], 6),
+            task(&every, [17, 1], [1, 1], 6),
+            task(&samples::cornell_box(), [16, 16], [2, 2], 8),
+            task(&empty, [16, 16], [1, 1], 1),
+        ];
+        // The stand-in takes a millisecond for a path.
+        if device.info().backend != Backend::Cuda {
+            tasks.extend([
+                task(&every, [40, 24], [5, 2], 6),
+                task(&every, [33, 65], [64, 64], 3),
+                task(&samples::cornell_box(), [100, 70], [130, 44], 64),
+            ]);
+        }
+        for task in &tasks {
+            device.load(task).unwrap_or_else(|error| panic!("{error}"));
+            let (elements, most) = (task.elements(), task.elements() - 1);
+            for range in [0..elements, 0..0, most..elements, 0..1, most / 2..elements] {
+                let mut got = vec![7];
+                device.run(range.clone(), &mut got).unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(got.len(), 1 + usize::try_from(range.end - range.start).unwrap() * task.element_bytes());
+                for (element, bytes) in range.zip(got[1..].chunks_exact(task.element_bytes())) {
+                    // Some elements whole, of the others a part.
+                    if element % 7 < 2 {
+                        assert!(bytes == task.element(element), "{id}: element {element} of {elements}");
+                    } else {
+                        let part = u32::try_from(element % 256).unwrap();
+                        let at = task.part_range(part);
+                        assert!(bytes[at] == task.part(element, part), "{id}: part {part} of element {element}");
+                    }
+                }
+            }
+            // The same task again costs nothing and changes nothing.
+            device.load(task).unwrap();
+            let mut again = Vec::new();
+            device.run(0..1, &mut again).unwrap();
+            assert!(again == task.element(0), "{id}");
+        }
     });
 }

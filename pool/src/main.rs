@@ -241,6 +241,17 @@ fn describe(report: &Report) -> String {
         "entries {}, head {}\nshares  {}, of which {} had their header computed again\njobs    {}, of which {} are settled\n",
         report.entries, report.head, report.shares, report.shares_recomputed, report.jobs, report.jobs_settled,
     );
+    if report.units > 0 {
+        out.push_str(&format!(
+            "units   {} in {} batches, of which {} matured and {} are void; of these {} were computed and {} drawn again\n",
+            report.units,
+            report.batches,
+            report.batches_matured,
+            report.batches_voided,
+            report.voids_recomputed,
+            report.draws_recomputed,
+        ));
+    }
     if report.unfinished_group {
         out.push_str("an unfinished group stands at the end; the next start cuts it, nothing in it was acknowledged\n");
     }

@@ -9,7 +9,16 @@ use crate::difficulty::{Hashes, Work};
 pub const SCRYPT_WORK_PER_HASH: u128 = 680;
 
 /// Operations that a render job's elements are counted in, with the thousandths of work that one of each is.
-const RENDER_V3: &[(&str, u64)] = &[("nodes", 160), ("groups", 240), ("surfaces", 2_400), ("paths", 4_000)];
+const RENDER_V3: &[(&str, u64)] = &[
+    ("rays", 300),
+    ("nodes", 200),
+    ("groups", 250),
+    ("surfaces", 4_000),
+    ("textured", 1_500),
+    ("bounces", 3_000),
+    ("glossy", 1_500),
+    ("paths", 2_000),
+];
 
 /// One version of the card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +37,7 @@ impl RateCard {
     const V3: RateCard = RateCard { version: 3, scrypt: Some(SCRYPT_WORK_PER_HASH), render: Some(RENDER_V3) };
 
     /// The card that jobs open under now.
-    pub const CURRENT: RateCard = RateCard::V2;
+    pub const CURRENT: RateCard = RateCard::V3;
 
     /// Kinds whose elements are counted in operations.
     pub const COUNTED_KINDS: [&str; 1] = ["render"];

@@ -19,7 +19,8 @@ use lode_protocol::Digest;
 use lode_protocol::ids::JobId;
 use serde::{Deserialize, Serialize};
 
-use super::files::{JobFiles, Results};
+use super::files::JobFiles;
+use super::results::Results;
 use crate::blobs::tree::PIECE_BYTES;
 use crate::blobs::{BlobError, Blobs, Delivery, Owner};
 use crate::ledger::journal::sync_dir;

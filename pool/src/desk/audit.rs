@@ -3,10 +3,12 @@
 //! There is no tolerance: an element's bytes are the same wherever they are computed, so one difference is a proof,
 //! and anyone can repeat it from the job's files and the two results.
 
+use std::ops::Range;
+
 use lode_kinds::range::Task;
 
 use super::files::{Claim, FileFault, JobFiles, Tasks};
-use crate::blobs::Blobs;
+use crate::blobs::{BlobError, Blobs, Owner};
 
 /// A part to be recomputed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,38 @@ impl Auditor {
         if there { Ok((task, within)) } else { Err(FileFault::Element { job: files.job, element }) }
     }
 
+    /// Bytes of a result. One that this pool's disk has lost is computed again, if it was right.
+    ///
+    /// # Errors
+    /// It is gone and was not right, or the disk fails.
+    pub fn result(&self, files: &JobFiles, claim: &Claim, range: Range<u64>) -> Result<Vec<u8>, FileFault> {
+        match claim.read(files, &self.blobs, range.clone()) {
+            // What a crash of the disk leaves may be of any length.
+            Err(lost @ (FileFault::Size { .. } | FileFault::Blob(BlobError::Unknown(_) | BlobError::Damaged(_)))) => {
+                match self.mend(files, claim)? {
+                    true => claim.read(files, &self.blobs, range),
+                    false => Err(lost),
+                }
+            }
+            read => read,
+        }
+    }
+
+    /// Computes a whole result and keeps it, if it is the one that was claimed.
+    fn mend(&self, files: &JobFiles, claim: &Claim) -> Result<bool, FileFault> {
+        let mut bytes = Vec::new();
+        for element in claim.elements() {
+            let (task, within) = self.task_of(files, element)?;
+            bytes.extend(task.element(within));
+        }
+        let was_right = *blake3::hash(&bytes).as_bytes() == claim.digest;
+        if was_right {
+            self.blobs.put(&Owner::Job(files.job), &bytes)?;
+            tracing::warn!(job = %files.job, first = claim.first, count = claim.count, "a lost result was computed again");
+        }
+        Ok(was_right)
+    }
+
     /// Recomputes one part of a result; what differs, if it does.
     ///
     /// # Errors
@@ -64,7 +98,7 @@ impl Auditor {
         }
         let range = task.part_range(part.part);
         let start = (part.element - claim.first) * files.element_bytes;
-        let found = claim.read(files, &self.blobs, start + range.start as u64..start + range.end as u64)?;
+        let found = self.result(files, claim, start + range.start as u64..start + range.end as u64)?;
         let expected = task.part(within, part.part);
         let hash = |bytes: &[u8]| *blake3::hash(bytes).as_bytes();
         let differs = found != expected;
@@ -98,7 +132,7 @@ impl Auditor {
         for element in one.elements().filter(|element| other.elements().contains(element)) {
             let bytes = |claim: &Claim| {
                 let start = (element - claim.first) * size;
-                claim.read(files, &self.blobs, start..start + size)
+                self.result(files, claim, start..start + size)
             };
             let (a, b) = (bytes(one)?, bytes(other)?);
             if a == b {

@@ -13,6 +13,7 @@ pub mod files;
 mod keeper;
 pub mod prepare;
 pub mod restore;
+pub mod results;
 mod rotation;
 pub mod secrets;
 #[cfg(test)]
@@ -215,7 +216,7 @@ impl Desk {
         self.call(Call::Preview { job, reply }).await;
         match answer.await {
             Ok(Some(picture)) => picture.map_err(PortError::Storage),
-            _ => self.from_shelf(move |shelf| shelf.kept_preview(job)).await,
+            _ => self.on_shelf(move |shelf| shelf.kept_preview(job)).await,
         }
     }
 
@@ -224,10 +225,10 @@ impl Desk {
     /// # Errors
     /// The disk fails.
     pub async fn finished(&self, job: JobId) -> Result<Option<Finished>, PortError> {
-        self.from_shelf(move |shelf| shelf.finished(job)).await
+        self.on_shelf(move |shelf| shelf.finished(job)).await
     }
 
-    async fn from_shelf<T: Send + 'static>(
+    async fn on_shelf<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Shelf) -> Result<T, AssembleError> + Send + 'static,
     ) -> Result<T, PortError> {

@@ -1,6 +1,7 @@
 //! What a job's files are made of again: at the opening from what was prepared, and after a restart from the disk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lode_dashboard::port::PortError;
 use lode_kinds::Kind;
@@ -13,6 +14,9 @@ use super::prepare::{Preparer, Ready};
 use crate::blobs::{BlobError, Blobs, Owner};
 use crate::ledger::entry::{RangeTerms, Terms};
 use crate::specs::{RangeSpec, Specs};
+
+/// How long a job waits for its turn to be prepared again.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Inputs of a job, each once.
 fn inputs(sections: &[Section]) -> Vec<Digest> {
@@ -64,7 +68,14 @@ pub(super) async fn load(
         return Ok(files);
     }
     tracing::warn!(%job, "its inputs are made again");
-    let ready = preparer.ready(&terms.sponsor, kind, &files.spec).await.map_err(|error| match error {
+    let ready = loop {
+        match preparer.ready(&terms.sponsor, kind, &files.spec).await {
+            // Many jobs may have to be prepared again at once.
+            Err(PortError::Busy(_)) => tokio::time::sleep(BUSY_PAUSE).await,
+            ready => break ready,
+        }
+    };
+    let ready = ready.map_err(|error| match error {
         PortError::Fields(fields) => fields.iter().map(|fault| format!("{}: {}", fault.field, fault.detail)).collect(),
         other => other.to_string(),
     })?;

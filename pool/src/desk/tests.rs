@@ -284,6 +284,27 @@ async fn a_wrong_result_is_void_and_its_elements_are_done_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_the_disk_lost_is_computed_again() {
+    let reference = Reference::new();
+    let dir = tempfile::tempdir().unwrap();
+    let house = open(dir.path(), &config());
+    let face = &house.face;
+    let sponsor = reference.sponsor(face).await;
+    let job = reference.submit(face, &sponsor).await;
+    reference.deliver(face, job, right(1, 0, 6)).await.unwrap();
+    let digest = Digest(*blake3::hash(&reference.result(0, 6, false)).as_bytes());
+    let path = face.blobs.path(&digest);
+    house.stop().await;
+    std::fs::write(&path, b"not what it was").unwrap();
+    let house = open(dir.path(), &config());
+    let face = &house.face;
+    reference.deliver(face, job, right(1, 6, 6)).await.unwrap();
+    closed(face, job).await;
+    assert_done(&reference, face, &sponsor, job).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_results_that_differ_are_judged_at_once() {
     let reference = Reference::new();
     let dir = tempfile::tempdir().unwrap();

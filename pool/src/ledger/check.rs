@@ -2,7 +2,9 @@
 //!
 //! The journal's frames, checksums and hash chain; every entry against all before it; the terms of
 //! every closed job, executed again; for jobs whose spec is at hand, every share's header, hash and
-//! target; and money, which must balance. (The store is compared with the fold whenever a pool opens it.)
+//! target; the roots of all batches and the draws of voids whose secret is told or at hand; the parts
+//! that batches were voided by, where what computes them is at hand; and money, which must balance.
+//! (The store is compared with the fold whenever a pool opens it.)
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -12,9 +14,11 @@ use lode_protocol::header::HeaderHash;
 use lode_protocol::ids::{AccountName, AssetName, JobId};
 use serde::Serialize;
 
-use super::entry::{Entry, Terms};
+use super::batch::Void;
+use super::entry::{Entry, Outcome, Terms};
 use super::fold::{Broken, State};
 use super::journal::{self, JournalError};
+use super::recheck::{Files, RecheckError};
 use super::writer::journal_dir;
 use crate::share::{hash_of, header_of_proof};
 use crate::specs::{SpecError, Specs};
@@ -60,6 +64,20 @@ pub struct Report {
     pub shares: u64,
     /// Shares whose header was computed again from the job's spec.
     pub shares_recomputed: u64,
+    /// Units of range jobs, among the shares.
+    pub units: u64,
+    /// Batches closed, their roots computed again from their units.
+    pub batches: u64,
+    /// Batches that matured.
+    pub batches_matured: u64,
+    /// Batches that were found void.
+    pub batches_voided: u64,
+    /// Those of them whose part was computed again.
+    pub voids_recomputed: u64,
+    /// Those of them that were drawn again, as their secret is told or at hand.
+    pub draws_recomputed: u64,
+    /// Results of completed jobs that are at hand and have the digest that they were closed with.
+    pub results_checked: u64,
     /// Jobs opened.
     pub jobs: u64,
     /// Jobs closed, their terms executed again.
@@ -81,13 +99,18 @@ enum Fault {
     Header { job: JobId, hash: HeaderHash, found: HeaderHash },
     #[error("{0} opened with another algorithm than its spec's")]
     Algorithm(JobId),
+    #[error(transparent)]
+    Recheck(#[from] RecheckError),
+    #[error("batch {batch} is void by a part that secret {secret} does not draw")]
+    NotDrawn { batch: u64, secret: u64 },
     #[error("{job} is closed as solved by {hash}, which does not meet its target")]
     Unsolved { job: JobId, hash: HeaderHash },
 }
 
-struct Audit<'a> {
+struct Audit {
     state: State,
-    specs: &'a Specs,
+    specs: Specs,
+    files: Files,
     open: HashMap<JobId, HashSpec>,
     last_hash: Option<HeaderHash>,
     report: Report,
@@ -98,9 +121,14 @@ struct Audit<'a> {
 /// # Errors
 /// The files cannot be read at all; a ledger that is at fault is a [`Report`].
 pub fn audit(data: &Path) -> Result<Report, JournalError> {
-    let specs = Specs::at(data);
-    let report = Report::default();
-    let mut audit = Audit { state: State::default(), specs: &specs, open: HashMap::new(), last_hash: None, report };
+    let mut audit = Audit {
+        state: State::default(),
+        specs: Specs::at(data),
+        files: Files::at(data),
+        open: HashMap::new(),
+        last_hash: None,
+        report: Report::default(),
+    };
     let scanned = journal::scan(&journal_dir(data), |seq, entry| audit.entry(seq, &entry));
     match scanned {
         Err(error @ JournalError::Damaged { .. }) => audit.report.fault = Some(error.to_string()),
@@ -117,9 +145,11 @@ pub fn audit(data: &Path) -> Result<Report, JournalError> {
     Ok(audit.finish())
 }
 
-impl Audit<'_> {
+impl Audit {
     fn entry(&mut self, seq: u64, entry: &Entry) -> Result<(), Fault> {
         self.report.entries = seq;
+        // What an entry resolves is in the state before it.
+        self.resolves(entry)?;
         self.state.apply(entry)?;
         self.state.take_events();
         match entry {
@@ -137,20 +167,77 @@ impl Audit<'_> {
             }
             Entry::JobClosed { job, outcome, .. } => {
                 self.report.jobs_settled += 1;
+                if let Outcome::Completed { result } = outcome {
+                    self.report.results_checked += u64::from(self.files.has(result));
+                }
                 let spec = self.open.remove(job);
-                if let (super::entry::Outcome::Solved, Some(spec), Some(hash)) = (outcome, spec, self.last_hash)
+                if let (Outcome::Solved, Some(spec), Some(hash)) = (outcome, spec, self.last_hash)
                     && !spec.target.is_met_by(&hash)
                 {
                     return Err(Fault::Unsolved { job: *job, hash });
                 }
+            }
+            Entry::Unit { .. } => {
+                self.report.shares += 1;
+                self.report.units += 1;
+            }
+            Entry::BatchClosed { .. } => self.report.batches += 1,
+            Entry::BatchMatured { .. } => self.report.batches_matured += 1,
+            Entry::BatchVoided { .. } => self.report.batches_voided += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Looks at what a verdict or a secret resolves.
+    fn resolves(&mut self, entry: &Entry) -> Result<(), Fault> {
+        match *entry {
+            Entry::SecretRevealed { number, .. } => {
+                let drawn = self.state.secrets.undrawn().filter(|(of, _)| *of == number).count();
+                // The fold draws each of them again.
+                self.report.draws_recomputed += drawn as u64;
+            }
+            Entry::BatchVoided { batch, first, count, element, part, expected, found, cause, at } => {
+                let void = Void { first, count, element, part, expected, found, cause, at };
+                return self.void(batch, &void);
             }
             _ => {}
         }
         Ok(())
     }
 
+    fn void(&mut self, batch: u64, void: &Void) -> Result<(), Fault> {
+        let Ok(found) = self.state.unresolved(batch) else { return Ok(()) };
+        let Ok((job, _)) = self.state.open_range(found.job) else { return Ok(()) };
+        if self.state.void_fault(found, void).is_some() {
+            // The fold refuses it, in its own words.
+            return Ok(());
+        }
+        let unit = job.range.batch(batch).find(|unit| (unit.first, unit.count) == (void.first, void.count));
+        let Some(unit) = unit else { return Ok(()) };
+        let recomputed = self.files.recheck(&job.terms, batch, void, &unit.digest)?;
+        self.report.voids_recomputed += u64::from(recomputed);
+        Ok(())
+    }
+
+    /// Draws again with secrets that are not told yet and whose copies are at hand.
+    fn draw(&mut self) -> Result<(), Fault> {
+        for (secret, void) in self.state.secrets.undrawn() {
+            let hash = self.state.secrets.get(secret).map(|known| known.hash);
+            let Some(bytes) = hash.and_then(|hash| self.files.secret(&hash)) else { continue };
+            if !void.is_drawn_by(&bytes) {
+                return Err(Fault::NotDrawn { batch: void.batch, secret });
+            }
+            self.report.draws_recomputed += 1;
+        }
+        Ok(())
+    }
+
     fn opened(&mut self, terms: &Terms) -> Result<(), Fault> {
         self.report.jobs += 1;
+        if terms.range().is_some() {
+            return Ok(());
+        }
         // Without its spec a job's shares are checked by their hashes alone; the counts show it.
         match self.specs.hash_spec(terms) {
             Ok(spec) => drop(self.open.insert(terms.job, spec)),
@@ -162,7 +249,7 @@ impl Audit<'_> {
 
     fn finish(mut self) -> Report {
         if self.report.fault.is_none() {
-            self.report.fault = self.unbalanced();
+            self.report.fault = self.draw().err().map(|fault| fault.to_string()).or_else(|| self.unbalanced());
         }
         self.sum_accounts();
         self.sum_assets();

@@ -10,11 +10,14 @@ mod encoding;
 pub mod entry;
 pub mod events;
 pub mod fold;
+#[cfg(test)]
+mod histories;
 pub mod journal;
 pub mod keys;
 pub mod payout;
 pub mod plan;
 pub mod range;
+mod recheck;
 mod records;
 pub mod secrets;
 pub mod store;

@@ -196,7 +196,7 @@ pub struct OpenBatch {
 }
 
 impl RestoredRange {
-    fn of(state: &State, job: &Job) -> RestoredRange {
+    pub(super) fn of(state: &State, job: &Job) -> RestoredRange {
         let key = |number| state.keys.get(number).expect("each unit's key is known").key;
         let units = job.range.done().map(|unit| RestoredUnit {
             first: unit.first,

@@ -165,8 +165,9 @@ fn path(scene: &Scene, settings: &Settings, random: Random, mut ray: Ray, cost: 
             seen.light = (throughput * radiance).scaled_onto(weight, seen.light);
             return seen;
         }
-        cost.surfaces += 1;
         let surface = surface::at(scene, &ray, hit);
+        cost.surfaces += 1;
+        cost.textured += u64::from(surface.textured);
         travelled += hit.distance;
         let passing = smaller(surface.straight.largest(), 1.0);
         if passing > 0.0 {
@@ -201,6 +202,7 @@ fn path(scene: &Scene, settings: &Settings, random: Random, mut ray: Ray, cost: 
         }
         let Some(lobes) = Lobes::of(&surface) else { return seen };
         cost.bounces += 1;
+        cost.glossy += u64::from(surface.f90 > 0.0);
         throughput = throughput * access;
         let block = 2 * depth - 1;
         if scene.emitter_count > 0 {
@@ -263,8 +265,9 @@ fn let_through(scene: &Scene, mut origin: V3, lit: &Lit, cost: &mut Cost) -> V3 
         if hit.slot == NONE {
             return part;
         }
-        cost.surfaces += 1;
         let surface = surface::at(scene, &ray, hit);
+        cost.surfaces += 1;
+        cost.textured += u64::from(surface.textured);
         part = part * surface.straight;
         if !(part.largest() > 0.0) {
             return V3::ZERO;

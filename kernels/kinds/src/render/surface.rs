@@ -25,6 +25,8 @@ pub(super) struct Surface {
     pub(super) emission: V3,
     /// Whether that is all.
     pub(super) unlit: bool,
+    /// Whether its material has textures.
+    pub(super) textured: bool,
     /// What part of the surface is there.
     pub(super) opacity: f32,
     /// What part of the light from behind comes straight through.
@@ -162,6 +164,7 @@ pub(super) fn at(scene: &Scene, ray: &Ray, hit: Hit) -> Surface {
         color,
         emission: V3::ZERO,
         unlit: flags & material::UNLIT != 0,
+        textured,
         opacity: opacity_of(scene, made_of, opacity),
         straight: V3::ZERO,
         diffuse: V3::ZERO,

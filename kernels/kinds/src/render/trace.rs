@@ -32,16 +32,20 @@ pub struct Cost {
     pub groups: u64,
     /// Surfaces met, of which all is read that is known of them.
     pub surfaces: u64,
+    /// Those of them whose material has textures.
+    pub textured: u64,
     /// Surfaces at which a light is looked for and the way on is drawn.
     pub bounces: u64,
+    /// Those of them that are not matt.
+    pub glossy: u64,
 }
 
 impl Cost {
     /// The counts in the order of [`OPERATIONS`], of so many paths.
     #[must_use]
     pub const fn counts(&self, paths: u64) -> [u64; OPERATIONS.len()] {
-        let Self { rays, nodes, groups, surfaces, bounces } = *self;
-        [rays, nodes, groups, surfaces, bounces, paths]
+        let Self { rays, nodes, groups, surfaces, textured, bounces, glossy } = *self;
+        [rays, nodes, groups, surfaces, textured, bounces, glossy, paths]
     }
 }
 
@@ -51,12 +55,14 @@ impl std::ops::AddAssign for Cost {
         self.nodes += more.nodes;
         self.groups += more.groups;
         self.surfaces += more.surfaces;
+        self.textured += more.textured;
         self.bounces += more.bounces;
+        self.glossy += more.glossy;
     }
 }
 
 /// The counters of a [`Cost`] by name, and the number of paths.
-pub const OPERATIONS: [&str; 6] = ["rays", "nodes", "groups", "surfaces", "bounces", "paths"];
+pub const OPERATIONS: [&str; 8] = ["rays", "nodes", "groups", "surfaces", "textured", "bounces", "glossy", "paths"];
 
 /// A ray's direction as boxes need it.
 struct Slopes {

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
+use lode_protocol::Digest;
+
 use super::super::again_at;
 use super::super::files::Done;
+use super::super::results::Results;
 use super::audits::claim_of;
 use super::*;
-use crate::blobs::Owner;
+use crate::blobs::{BlobError, Owner};
 use crate::jobs::range::RangeJob;
 use crate::ledger::entry::{AuditPolicy, Millis, Outcome as Ending};
 use crate::ledger::events::{UnitInfo, VoidInfo};
@@ -241,9 +244,9 @@ impl Keeper {
         let Some(open) = self.jobs.get_mut(&job) else { return };
         let Some(files) = open.files() else { return };
         open.assemble_at = None;
-        let (shelf, blobs, done) = (self.shelf.clone(), self.blobs.clone(), open.done.clone());
+        let (shelf, auditor, done) = (self.shelf.clone(), self.auditor.clone(), open.done.clone());
         let made = self.makers.hand(move || {
-            let mut results = super::super::files::Results::new(files.clone(), blobs, done);
+            let mut results = Results::new(files.clone(), auditor, done);
             let finished = shelf.assemble(&files, &mut results)?;
             if let Some(picture) = shelf.preview(&files, &mut results)? {
                 shelf.keep_preview(job, &picture)?;
@@ -315,12 +318,21 @@ impl Keeper {
 
     /// Gives up a closed job's blobs but for its file; `open` is what is left to make a last picture of.
     pub(super) fn clear(&mut self, job: JobId, open: Option<Open>) {
-        let (shelf, blobs) = (self.shelf.clone(), self.blobs.clone());
+        let file = match self.ledger.store().job(job) {
+            Ok(Some(record)) => match record.closed.map(|closed| closed.outcome) {
+                Some(Ending::Completed { result }) => Some(Digest(result)),
+                Some(_) => None,
+                None => return,
+            },
+            Ok(None) => return,
+            Err(error) => return tracing::error!(%job, %error, "the ledger's store cannot be read"),
+        };
+        let (shelf, blobs, auditor) = (self.shelf.clone(), self.blobs.clone(), self.auditor.clone());
         let cleared = self.makers.hand(move || {
             if let Some(open) = open.filter(|open| open.finished.is_none() && !open.done.is_empty())
                 && let Some(files) = open.files()
             {
-                let mut results = super::super::files::Results::new(files.clone(), blobs.clone(), open.done);
+                let mut results = Results::new(files.clone(), auditor, open.done);
                 let kept = shelf.preview(&files, &mut results).and_then(|picture| match picture {
                     Some(picture) => shelf.keep_preview(job, &picture),
                     None => Ok(()),
@@ -329,7 +341,7 @@ impl Keeper {
                     tracing::warn!(%job, %error, "it has no last picture");
                 }
             }
-            if let Err(error) = give_up(&shelf, &blobs, job) {
+            if let Err(error) = give_up(&blobs, job, file) {
                 tracing::warn!(%job, %error, "what it needed stays until the next start");
             }
         });
@@ -340,13 +352,8 @@ impl Keeper {
 }
 
 /// Gives up what a closed job has, but for its file.
-fn give_up(shelf: &Shelf, blobs: &Blobs, job: JobId) -> Result<(), AssembleError> {
+fn give_up(blobs: &Blobs, job: JobId, file: Option<Digest>) -> Result<(), BlobError> {
     let owner = Owner::Job(job);
-    let file = shelf.finished(job)?.map(|finished| finished.digest);
-    for digest in blobs.blobs_of(&owner) {
-        if Some(digest) != file {
-            blobs.release(&owner, &digest)?;
-        }
-    }
-    Ok(())
+    let not_needed = blobs.blobs_of(&owner).into_iter().filter(|digest| Some(*digest) != file);
+    not_needed.into_iter().try_for_each(|digest| blobs.release(&owner, &digest))
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::super::files::Results;
+use super::super::results::Results;
 use super::*;
 
 /// A picture, where the job's kind has any.
@@ -50,13 +50,14 @@ impl Keeper {
         if preview.waiting.len() > 1 {
             return;
         }
-        let (shelf, blobs, done, back) = (self.shelf.clone(), self.blobs.clone(), open.done.clone(), self.back.clone());
+        let (shelf, auditor, done, back) =
+            (self.shelf.clone(), self.auditor.clone(), open.done.clone(), self.back.clone());
         let begun = Instant::now();
         let made = self.makers.hand(move || {
             if done.is_empty() {
                 Ok(None)
             } else {
-                shelf.preview(&files, &mut Results::new(files.clone(), blobs, done))
+                shelf.preview(&files, &mut Results::new(files.clone(), auditor, done))
             }
         });
         tokio::spawn(async move {

@@ -38,10 +38,8 @@ impl Keeper {
     /// Gives up blobs of jobs that closed when the pool stopped, but for their files.
     fn clear_what_is_over(&mut self) {
         for job in self.blobs.jobs() {
-            match self.ledger.store().job(job) {
-                Ok(Some(record)) if record.closed.is_some() => self.clear(job, None),
-                Ok(_) => {}
-                Err(error) => tracing::error!(%job, %error, "the ledger's store cannot be read"),
+            if !self.jobs.contains_key(&job) {
+                self.clear(job, None);
             }
         }
     }

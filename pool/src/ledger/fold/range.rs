@@ -322,10 +322,7 @@ impl State {
 
     /// Why `void` cannot be the verdict of an unresolved batch, if so.
     pub(crate) fn void_fault(&self, batch: &Batch, void: &Void) -> Option<&'static str> {
-        let (open, terms) = match self.open_range(batch.job) {
-            Ok(found) => found,
-            Err(_) => return Some("is of a job that is closed"),
-        };
+        let Ok((open, terms)) = self.open_range(batch.job) else { return Some("is of a job that is closed") };
         let unit = open.range.batch(batch.batch).find(|unit| (unit.first, unit.count) == (void.first, void.count));
         let Some(unit) = unit else { return Some("does not have the unit that it is voided by") };
         let elements = unit.first..unit.first + u64::from(unit.count);
