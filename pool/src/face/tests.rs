@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lode_protocol::RateCard;
 use lode_protocol::api::Amount;
 use lode_protocol::method::configure::HttpAt;
 use serde_json::{Value, json};
