@@ -1,5 +1,5 @@
-//! The rate card: how much work one hash of each algorithm and one operation of each counted kind is. Published, versioned, and never changed in place: a
-//! ledger counts each job by the card that the job was opened under.
+//! The rate card: how much work one hash of each algorithm and one operation of each counted kind is. Published, versioned,
+//! and never changed in place: a ledger counts each job by the card that the job was opened under.
 
 use crate::algorithm::Algorithm;
 use crate::difficulty::{Hashes, Work};
@@ -9,15 +9,16 @@ use crate::difficulty::{Hashes, Work};
 pub const SCRYPT_WORK_PER_HASH: u128 = 680;
 
 /// Operations that a render job's elements are counted in, with the thousandths of work that one of each is.
+/// `kernels/vectors/ratecard.txt` has the figures that they come from, and `scripts/ratecard.sh` measures them.
 const RENDER_V3: &[(&str, u64)] = &[
-    ("rays", 300),
-    ("nodes", 200),
-    ("groups", 250),
-    ("surfaces", 4_000),
-    ("textured", 1_500),
-    ("bounces", 3_000),
-    ("glossy", 1_500),
-    ("paths", 2_000),
+    ("rays", 50),
+    ("nodes", 361),
+    ("groups", 50),
+    ("surfaces", 200),
+    ("textured", 4_199),
+    ("bounces", 1_621),
+    ("glossy", 1_525),
+    ("paths", 901),
 ];
 
 /// One version of the card.

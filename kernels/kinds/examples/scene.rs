@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use lode_kinds::Kind;
+use lode_kinds::range::{Store, prepare};
 use lode_kinds::render::import::{Import, View};
 use lode_kinds::render::spec::CameraChoice;
 
@@ -51,4 +53,32 @@ fn tell(bytes: &[u8], time: f64) {
         println!("  note: {note}");
     }
     println!("  imported in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    job(bytes);
+}
+
+/// One file, and what is made of it.
+struct Memory<'a>(&'a [u8]);
+
+impl Store for Memory<'_> {
+    fn open(&mut self, _digest: &[u8; 32]) -> Result<Option<Vec<u8>>, String> {
+        Ok(Some(self.0.to_vec()))
+    }
+
+    fn keep(&mut self, bytes: Vec<u8>) -> Result<[u8; 32], String> {
+        Ok(*blake3::hash(&bytes).as_bytes())
+    }
+}
+
+/// What the pool does with it before it opens a job of 1080p.
+fn job(bytes: &[u8]) {
+    let spec = serde_json::json!({ "scene": "0".repeat(64), "width": 1920, "height": 1080 });
+    let start = Instant::now();
+    match prepare(Kind::Render, &spec, &mut Memory(bytes)) {
+        Ok(prepared) => {
+            let blob = prepared.sections[0].inputs[0].bytes;
+            println!("  1080p: a scene of {blob} bytes, {} cells", prepared.pilot.counts.len());
+            println!("  prepared in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+        }
+        Err(error) => println!("  1080p: {error}"),
+    }
 }

@@ -389,7 +389,7 @@ async fn a_job_whose_files_are_gone_gives_its_escrow_back_at_its_deadline() {
         let dir = tempfile::tempdir().unwrap();
         let house = open(dir.path(), &config());
         let sponsor = reference.sponsor(&house.face).await;
-        let job = house.face.submit(&sponsor, request(&reference.digest, 2), None).await.unwrap().job.id;
+        let job = house.face.submit(&sponsor, request(&reference.digest, 4), None).await.unwrap().job.id;
         if units > 0 {
             reference.deliver(&house.face, job, right(1, 0, units)).await.unwrap();
         }

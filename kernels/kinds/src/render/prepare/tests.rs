@@ -167,7 +167,7 @@ fn the_pilot_knows_what_a_picture_costs() {
     for (name, model, [width, height, samples, last_frame]) in [
         ("Cornell box", samples::cornell_box(), [100, 70, 4, 0]),
         ("every feature", every(), [100, 70, 4, 0]),
-        ("every feature, cells of three blocks", every(), [480, 400, 1, 39]),
+        ("every feature, cells of four blocks", every(), [480, 400, 1, 39]),
     ] {
         let scene = Scene::parse(&build(&model).expect("it can be built")).expect("a scene");
         let spec = json!({
