@@ -11,8 +11,11 @@
 //! Both are at least f, as is every mixture. A batch in which a fake is found pays nothing, so what a faker loses by being
 //! caught is more than what it saves by not computing, even where computing costs all that it is paid.
 
+use std::sync::Arc;
+
+use lode_pool::ledger::cost::CostMap;
 use lode_pool::ledger::draw::draw;
-use lode_pool::ledger::entry::AuditPolicy;
+use lode_pool::ledger::entry::{AuditPolicy, RangeTerms};
 use lode_tests::{rounds, say};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -76,7 +79,11 @@ fn saved(fakes: &Fakes) -> f64 {
 fn is_caught(rng: &mut StdRng, fakes: &Fakes, all: bool) -> bool {
     let (secret, root) = (rng.random::<[u8; 32]>(), rng.random::<[u8; 32]>());
     let units: Vec<(u64, u32)> = (0..fakes.len() as u64).map(|unit| (unit * u64::from(ELEMENTS), ELEMENTS)).collect();
-    let picks = draw(&secret, &root, &units, all, &policy(), PARTS);
+    let elements = fakes.len() as u64 * u64::from(ELEMENTS);
+    let cost = CostMap::new(elements, elements, elements, elements, vec![1]).expect("elements of equal work");
+    let (cost, policy) = (Arc::new(cost), policy());
+    let terms = RangeTerms { cost, policy, element_bytes: 1, parts_per_element: PARTS, prepared: [0; 32] };
+    let picks = draw(&secret, &root, &units, all, &terms);
     picks.iter().any(|pick| {
         let place = usize::try_from(pick.element - units[pick.unit].0).expect("an element of its unit");
         fakes[pick.unit][place]

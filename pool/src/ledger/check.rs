@@ -394,7 +394,7 @@ mod tests {
         let secret = data.join("audit").read_dir().unwrap().map(|item| item.unwrap().path()).next().unwrap();
         let bytes = hex::decode_array(fs::read_to_string(&secret).unwrap().trim()).unwrap();
         let range = audit_terms(&log);
-        let picks = draw(&bytes, &closing.unwrap(), &[(first, count)], true, &range.policy, range.parts_per_element);
+        let picks = draw(&bytes, &closing.unwrap(), &[(first, count)], true, &range);
         let spared = (0..range.parts_per_element).find(|part| picks.iter().all(|pick| pick.part != *part)).unwrap();
         let other = changed(&|entry| {
             let Entry::BatchVoided { part, .. } = entry else { unreachable!("a void is there") };

@@ -185,6 +185,24 @@ impl CostMap {
         low
     }
 
+    /// The element, of `count` from `first`, in which `point` of their work lies: 0 in the first, all but the last of it in the
+    /// last. With points drawn evenly, elements are drawn by their work.
+    #[must_use]
+    pub fn element_at(&self, first: u64, count: u64, point: u128) -> u64 {
+        let at = self.work_before(first).saturating_add(point);
+        // The first element that ends beyond the point.
+        let (mut low, mut high) = (first, first.saturating_add(count.max(1) - 1));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.work_before(middle + 1) > at {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        low
+    }
+
     /// What a record without its map reads as until the map is put in; no job has it.
     pub(super) fn absent() -> std::sync::Arc<CostMap> {
         std::sync::Arc::new(CostMap::new(1, 1, 1, 1, vec![1]).expect("one element of work 1"))

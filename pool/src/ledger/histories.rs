@@ -474,11 +474,11 @@ impl Play {
         }
         let info = self.state.batch_info(*batch.get(&waiting)).unwrap();
         let units: Vec<(u64, u32)> = info.units.iter().map(|unit| (unit.0, unit.1)).collect();
-        let policy = self.state.jobs[&info.job].terms.range().unwrap().policy;
+        let terms = self.state.jobs[&info.job].terms.range().unwrap().clone();
         let (mut chosen, mut element, mut part) = (unit.index(units.len()), 0, PARTS - 1);
         if drawn {
             let secret = secret(u8::try_from(info.secret).unwrap());
-            let picks = draw(&secret, &info.root, &units, info.all, &policy, PARTS);
+            let picks: Vec<_> = draw(&secret, &info.root, &units, info.all, &terms).into_iter().collect();
             let pick = unit.get(&picks);
             (chosen, element, part) = (pick.unit, pick.element - units[pick.unit].0, pick.part);
         }

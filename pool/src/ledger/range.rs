@@ -91,6 +91,8 @@ pub struct Range {
     open: BTreeMap<u32, Vec<usize>>,
     /// Closed batches without a verdict.
     unresolved: BTreeMap<u64, Vec<usize>>,
+    /// Paid for duplicates so far.
+    pub(super) duplicates_paid: u128,
 }
 
 impl Range {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::Void;
 use super::draw::{commitment, draw};
 use super::entry::Millis;
-use super::terms::AuditPolicy;
+use super::terms::RangeTerms;
 
 /// A secret of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,10 +33,8 @@ pub struct DrawnVoid {
     pub units: Vec<(u64, u32)>,
     /// Whether all of them were to be checked.
     pub all: bool,
-    /// By which policy.
-    pub policy: AuditPolicy,
-    /// Parts of an element.
-    pub parts_per_element: u32,
+    /// By which terms.
+    pub terms: RangeTerms,
     /// The part that was wrong.
     pub void: Void,
 }
@@ -45,8 +43,8 @@ impl DrawnVoid {
     /// Whether `secret` draws the part that was wrong.
     #[must_use]
     pub fn is_drawn_by(&self, secret: &[u8; 32]) -> bool {
-        let DrawnVoid { root, units, all, policy, parts_per_element, void, .. } = self;
-        draw(secret, root, units, *all, policy, *parts_per_element).iter().any(|pick| {
+        let DrawnVoid { root, units, all, terms, void, .. } = self;
+        draw(secret, root, units, *all, terms).iter().any(|pick| {
             units[pick.unit] == (void.first, void.count) && (pick.element, pick.part) == (void.element, void.part)
         })
     }

@@ -165,7 +165,8 @@ impl Keeper {
         let open = &self.jobs[&batch.job];
         let secret = self.rotation.of(batch.secret);
         let places: Vec<(u64, u32)> = batch.units.iter().map(|&(first, count, _)| (first, count)).collect();
-        let picks = draw(&secret, &batch.root, &places, batch.all, &open.policy, open.parts);
+        let terms = open.record.terms.range().expect("what is open here is a range job");
+        let picks = draw(&secret, &batch.root, &places, batch.all, terms);
         let claims: Vec<Claim> = claims(&batch).collect();
         let picks: Vec<(Claim, Part)> = picks
             .into_iter()

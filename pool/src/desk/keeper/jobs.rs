@@ -41,8 +41,6 @@ pub(super) struct Open {
     pub(super) state: State,
     pub(super) record: Job,
     pub(super) policy: AuditPolicy,
-    /// Parts of an element.
-    pub(super) parts: u32,
     pub(super) elements: u64,
     /// Units that have done their elements.
     pub(super) done: Done,
@@ -64,7 +62,6 @@ impl Open {
         Some(Open {
             state: State::Loading,
             policy: range.policy,
-            parts: range.parts_per_element,
             elements: range.cost.elements(),
             done: Done::new(),
             gathering: HashMap::new(),

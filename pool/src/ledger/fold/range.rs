@@ -297,11 +297,13 @@ impl State {
         Ok(())
     }
 
-    /// Makes due what the equal duplicates of matured units get from the pool's fees, to which `due_fee` is added first.
+    /// Makes due what the equal duplicates of matured units get from the pool's fees, to which `due_fee` is added first:
+    /// at most what this job has brought the pool, so that nobody can send duplicates after the fees of other jobs.
     fn pay_duplicates(&mut self, job: JobId, of: &[usize], due_fee: u128) {
         let terms = &self.jobs[&job].terms;
         let fees = self.assets.get(&terms.asset).map_or(0, |totals| totals.fees);
-        let mut left = fees.saturating_add(due_fee);
+        let own = self.jobs[&job].fees.saturating_sub(self.jobs[&job].range.duplicates_paid);
+        let mut left = fees.min(own).saturating_add(due_fee);
         let matured = of.iter().filter(|index| self.jobs[&job].range.unit(**index).standing == Standing::Matured);
         let equal: Vec<usize> = matured.flat_map(|index| self.jobs[&job].range.equal_duplicates(*index)).collect();
         for index in equal {
@@ -318,6 +320,8 @@ impl State {
         let asset = self.jobs.get(&job).ok_or_else(|| Broken::Unknown(format!("job {job}")))?.terms.asset.clone();
         let totals = self.totals(&asset);
         totals.fees = minus(totals.fees, amount, || format!("the pool's fees in {asset}"))?;
+        let paid = &mut self.range_mut(job).duplicates_paid;
+        *paid = plus(*paid, amount)?;
         let earning = self.matured(job, account, asset, amount)?;
         earning.duplicates = plus(earning.duplicates, amount)?;
         Ok(())
@@ -351,8 +355,7 @@ impl State {
         let (open, terms) = self.open_range(found.job)?;
         if void.cause == Cause::Drawn {
             let units = open.range.batch(batch).map(|unit| (unit.first, unit.count)).collect();
-            let (policy, parts_per_element) = (terms.policy, terms.parts_per_element);
-            let drawn = DrawnVoid { batch, root, units, all, policy, parts_per_element, void };
+            let drawn = DrawnVoid { batch, root, units, all, terms: terms.clone(), void };
             self.secrets.voided(secret, drawn);
         }
         let (job, key, _) = self.resolve(batch, Verdict::Voided(Box::new(void)));
