@@ -30,7 +30,8 @@ ptx:
 	scripts/ptx.sh
 
 soak: build
-	LODE_KILLS=50 $(CARGO) test --release -p lode-tests --test e2e crash -- --nocapture
+	LODE_KILLS=50 LODE_RANGE_KILLS=30 $(CARGO) test --release -p lode-tests --test e2e crash -- --nocapture
+	LODE_DETECTION_TRIALS=100000 LODE_MUTATIONS=200 $(CARGO) test --release -p lode-tests --test e2e -- --nocapture detection mutated
 	LODE_BLOB_KILLS=100 $(CARGO) test --release -p lode-tests --test e2e blobs -- --nocapture
 
 bench: build

@@ -16,6 +16,10 @@ need_library libOpenCL.so.1 ocl-icd-libopencl1
 if ! compgen -G '/etc/OpenCL/vendors/*.icd' >/dev/null; then
     missing+=(pocl-opencl-icd)
 fi
+# The sample render job shows a scene of this package where it can be had, else a made one.
+if [ ! -d /usr/share/assimp/models ] && command -v apt-get >/dev/null && { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }; then
+    missing+=(assimp-testmodels)
+fi
 if [ "${1-}" = --tests ]; then
     # The tests fetch the pinned CUDA compiler with pip, and run the kernels under Oclgrind too.
     python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)

@@ -47,17 +47,19 @@ impl Progress {
 
     /// Draws the job's state.
     pub(crate) fn draw(&mut self, job: &Value) {
+        let state = job["state"].as_str().unwrap_or_default();
         let proven = number(&job["work_proven"]);
         let expected = number(&job["work_expected"]).max(1);
-        let rate = proven * 1000 / self.began.elapsed().as_millis().max(1);
-        let text = format!(
-            "{} {:>4} shares  {:>9} proven, {:>3} % of the average, {}/s",
-            job["state"].as_str().unwrap_or_default(),
-            job["shares"],
-            hashes(proven),
-            proven * 100 / expected,
-            hashes(rate),
-        );
+        let rate = hashes(proven * 1000 / self.began.elapsed().as_millis().max(1));
+        let text = if let Some(elements) = job["elements"].as_u64() {
+            format!(
+                "{state} {:>4} shares  {:>5} of {elements} elements done, {:>5} audited, {rate}/s",
+                job["shares"], job["elements_done"], job["elements_matured"]
+            )
+        } else {
+            let (proven, percent) = (hashes(proven), proven * 100 / expected);
+            format!("{state} {:>4} shares  {proven:>9} proven, {percent:>3} % of the average, {rate}/s", job["shares"])
+        };
         if std::io::stdout().is_terminal() {
             print!("\r\x1b[K          {text}");
             std::io::stdout().flush().ok();

@@ -63,6 +63,13 @@ impl Treasury {
         if (200..300).contains(&answer.status) { Ok(()) } else { Err(refused(&answer)) }
     }
 
+    /// Uploads a file; gives its digest.
+    pub(crate) fn upload(&self, file: &[u8]) -> Result<String, Failure> {
+        let answer = self.api.upload("POST", "/blobs", &[], file);
+        let digest = answer.body["digest"].as_str().map(str::to_owned);
+        digest.ok_or_else(|| refused(&answer))
+    }
+
     /// Submits a job; gives the answer.
     pub(crate) fn submit(&self, job: &Value) -> Result<Value, Failure> {
         let answer = self.api.post_once("/jobs", &format!("sample-{}", stamp()), job);

@@ -11,6 +11,7 @@ mod endings;
 mod jobs;
 mod miner;
 mod peers;
+mod range;
 mod restart;
 mod scrypt;
 mod stratum;
