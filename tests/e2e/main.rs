@@ -6,6 +6,7 @@ mod bench;
 mod blobs;
 mod crash;
 mod cuda;
+mod detection;
 mod endings;
 mod jobs;
 mod miner;

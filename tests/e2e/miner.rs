@@ -1,56 +1,17 @@
 //! The real miner at the real pool, on every kind of device that this machine has.
 
-use std::io::Read as _;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
+use std::process::Command;
 
-use lode_cuda_standin::library_dir;
-use lode_tests::pool::{Home, Pool};
+use lode_tests::pool::Home;
+use lode_tests::rig::Rig;
 use lode_tests::sponsor::Api;
 use lode_tests::vectors::Vector;
 use lode_tests::{program, say, wait_for};
 use serde_json::{Value, json};
 
-/// A `lode-miner`, ended with the test.
-pub(crate) struct Rig(Child);
-
-impl Rig {
-    /// On these devices; CUDA's are those of the stand-in driver.
-    fn start(home: &Home, pool: &Pool, user: &str, devices: &[&str]) -> Rig {
-        let devices: Vec<&str> = devices.iter().flat_map(|device| ["--device", device]).collect();
-        Rig::start_with(home, &devices, pool.stratum, user)
-    }
-
-    /// With these options, at this address.
-    pub(crate) fn start_with(home: &Home, options: &[&str], stratum: SocketAddr, user: &str) -> Rig {
-        let mut command = Command::new(program("lode-miner"));
-        command.args(["--url", &format!("stratum+tcp://{stratum}"), "--user", user]).args(options);
-        command.env("LD_LIBRARY_PATH", library_dir()).env("LODE_CACHE_DIR", home.data().join("miner-cache"));
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        Rig(child.expect("the miner's program can be started"))
-    }
-
-    /// Stops it, and gives what it says of its run.
-    fn stop(mut self) -> String {
-        let status = Command::new("kill").arg(self.0.id().to_string()).status();
-        assert!(status.expect("kill can be started").success());
-        let mut said = String::new();
-        self.0.stdout.take().expect("its output is piped").read_to_string(&mut said).expect("text");
-        let status = self.0.wait().expect("a child can be waited for");
-        assert!(status.success(), "the miner ended with {status}");
-        said
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
 /// Backends that have a device here; says which are skipped and why. CUDA always has the stand-in's.
-fn backends() -> Vec<&'static str> {
+pub(crate) fn backends() -> Vec<&'static str> {
     let output = Command::new(program("lode-miner")).args(["devices", "--json"]).output().expect("the miner starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut found = vec!["cuda"];
@@ -121,7 +82,7 @@ fn every_backend_works_in_one_rig_at_once() {
     assert_eq!(figures["user"], "alice.rig", "{figures}");
     sponsor.delete(&format!("/jobs/{job}")).ok();
     sponsor.wait_for_state(&job, "cancelled");
-    rig.stop();
+    drop(rig.stop());
     pool.stop();
     assert!(home.audit().0);
 }

@@ -4,11 +4,10 @@ use lode_protocol::ratecard::SCRYPT_WORK_PER_HASH;
 use lode_protocol::{Algorithm, Difficulty, Hashes};
 use lode_tests::miner::{Miner, code};
 use lode_tests::pool::{Home, Pool};
+use lode_tests::rig::Rig;
 use lode_tests::sponsor::Api;
 use lode_tests::vectors::Vector;
 use serde_json::{Value, json};
-
-use crate::miner::Rig;
 
 /// Two hashes a share of scrypt, 2^12 a share of sha256d; vardiff leaves them there.
 const CONFIG: &str = "[vardiff]\nstart = 1e-6\nleast = 1e-6\nmost = 1e-6\nscrypt_start = 0.000030517578125\n\

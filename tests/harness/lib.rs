@@ -3,9 +3,14 @@
 //!
 //! Everything waits for events with one generous limit; nothing sleeps for a result.
 
+pub mod book;
 pub mod ledger;
 pub mod miner;
 pub mod pool;
+pub mod range;
+pub mod render;
+pub mod rig;
+pub mod scene;
 pub mod sponsor;
 pub mod vectors;
 

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use lode_protocol::header::{HeaderHash, Roll};
-use lode_protocol::method::{Notify, ServerCall, Submit};
+use lode_protocol::method::{Assign, Notify, Revoke, ServerCall, Submit};
 use lode_protocol::rpc::{Id, Message, Response};
 use lode_protocol::{Algorithm, Difficulty, Target, hex};
 use serde_json::{Value, json};
@@ -35,6 +35,10 @@ pub struct Miner {
     pub version_mask: Option<u32>,
     /// Messages for its owner.
     pub messages: Vec<String>,
+    /// Units of range work that it was given and has not looked at.
+    pub units: VecDeque<Assign>,
+    /// Units that were taken back.
+    pub revoked: Vec<Revoke>,
     /// What it hashes with.
     pub algorithm: Algorithm,
     nonce: u32,
@@ -64,6 +68,8 @@ impl Miner {
             job: None,
             version_mask: None,
             messages: Vec::new(),
+            units: VecDeque::new(),
+            revoked: Vec::new(),
             algorithm: Algorithm::Sha256d,
             nonce: 0,
         }
@@ -144,6 +150,29 @@ impl Miner {
         response.outcome
     }
 
+    /// Calls a method; `None` when the pool closes the connection before it answers.
+    ///
+    /// # Panics
+    /// The answer is to something else.
+    pub fn try_call(&mut self, method: &str, params: &Value) -> Option<Result<Value, Value>> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let line = json!({"id": id, "method": method, "params": params}).to_string();
+        self.send_raw(format!("{line}\n").as_bytes()).ok()?;
+        let response = self.response()?;
+        assert_eq!(response.id, Id::from(id), "answers come in the order of the requests");
+        Some(response.outcome)
+    }
+
+    /// Another handle of its socket.
+    ///
+    /// # Panics
+    /// The system has no more descriptors.
+    #[must_use]
+    pub fn socket(&self) -> TcpStream {
+        self.writer.try_clone().expect("a socket can be cloned")
+    }
+
     /// Sends one raw line and gives the answer to it.
     ///
     /// # Panics
@@ -187,6 +216,11 @@ impl Miner {
                     }
                     ServerCall::SetVersionMask(told) => self.version_mask = Some(told.0),
                     ServerCall::ShowMessage(message) => self.messages.push(message.0),
+                    ServerCall::Assign(unit) => self.units.push_back(*unit),
+                    ServerCall::Revoke(told) => {
+                        self.units.retain(|unit| unit.unit != told.unit);
+                        self.revoked.push(told);
+                    }
                     _ => {}
                 }
             }

@@ -37,6 +37,12 @@ impl Home {
         self.dir.path().join("data")
     }
 
+    /// Where others than the pool may keep what is theirs.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
     fn config(&self) -> std::path::PathBuf {
         self.dir.path().join("lode.toml")
     }

@@ -83,7 +83,7 @@ fn request(scene: &Digest, deadline_s: u64) -> JobRequest {
 }
 
 /// Batches wait for the job's end, and every unit is checked.
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config { audit: Options { batch_ms: 3_600_000, ..Options::default() }, ..Config::default() }
 }
 
@@ -108,7 +108,7 @@ impl range::Store for Inputs {
 /// What a job comes to without any pool.
 pub(crate) struct Reference {
     pub(crate) scene: Vec<u8>,
-    digest: Digest,
+    pub(crate) digest: Digest,
     task: Task,
     prepared: Prepared,
     file: Vec<u8>,
@@ -150,7 +150,7 @@ impl Reference {
     }
 
     /// Delivers a unit as a connection would: the result first, then the claim.
-    async fn deliver(&self, face: &Face, job: JobId, unit: Unit) -> Result<Done, LedgerError> {
+    pub(crate) async fn deliver(&self, face: &Face, job: JobId, unit: Unit) -> Result<Done, LedgerError> {
         let Unit { key, first, count, wrong, duplicate } = unit;
         let bytes = self.result(first, count, wrong);
         let digest = face.blobs.put(&Owner::Job(job), &bytes).unwrap().digest.0;
@@ -162,7 +162,7 @@ impl Reference {
 }
 
 #[derive(Clone, Copy)]
-struct Unit {
+pub(crate) struct Unit {
     key: u8,
     first: u64,
     count: u64,
@@ -170,11 +170,11 @@ struct Unit {
     duplicate: bool,
 }
 
-fn right(key: u8, first: u64, count: u64) -> Unit {
+pub(crate) fn right(key: u8, first: u64, count: u64) -> Unit {
     Unit { key, first, count, wrong: false, duplicate: false }
 }
 
-fn wrong(key: u8, first: u64, count: u64) -> Unit {
+pub(crate) fn wrong(key: u8, first: u64, count: u64) -> Unit {
     Unit { wrong: true, ..right(key, first, count) }
 }
 
@@ -389,7 +389,7 @@ async fn a_job_whose_files_are_gone_gives_its_escrow_back_at_its_deadline() {
         let dir = tempfile::tempdir().unwrap();
         let house = open(dir.path(), &config());
         let sponsor = reference.sponsor(&house.face).await;
-        let job = house.face.submit(&sponsor, request(&reference.digest, 2), None).await.unwrap().job.id;
+        let job = house.face.submit(&sponsor, request(&reference.digest, 4), None).await.unwrap().job.id;
         if units > 0 {
             reference.deliver(&house.face, job, right(1, 0, units)).await.unwrap();
         }

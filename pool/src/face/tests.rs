@@ -252,7 +252,10 @@ async fn work_is_quoted_at_the_rate_of_the_algorithm_and_kept_with_the_job() {
     assert_eq!(runnable, [false, true]);
     face.submit(&sponsor, job_of(Algorithm::Scrypt, 1000), None).await.unwrap();
     let terms = face.record(JobId(1)).unwrap().terms;
-    assert_eq!((terms.algorithm(), terms.rate_card), (Some(Algorithm::Scrypt), RateCard::CURRENT.version()));
+    assert_eq!(
+        (terms.algorithm(), terms.rate_card),
+        (Some(Algorithm::Scrypt), lode_protocol::RateCard::CURRENT.version())
+    );
     assert_eq!(face.specs.hash_spec(&terms).unwrap().work_expected(), quotes[1].work_expected);
     let shape = Shape::Search { algorithm: Algorithm::Sha256d, work_expected: terms.work_expected() };
     let wrong = crate::ledger::entry::Terms { shape, ..terms };

@@ -289,3 +289,134 @@ impl Audit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::fs;
+    use std::path::PathBuf;
+
+    use lode_protocol::hex;
+
+    use super::*;
+    use crate::desk::tests::{Reference, closed, config, open, record, right, wrong};
+    use crate::face::tests::until;
+    use crate::ledger::draw::draw;
+    use crate::ledger::entry::RangeTerms;
+    use crate::ledger::journal::Journal;
+
+    fn entries(data: &Path) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let read = journal::scan(&journal_dir(data), |_, entry| {
+            entries.push(entry);
+            Ok::<_, Infallible>(())
+        });
+        read.unwrap();
+        entries
+    }
+
+    /// A data directory as `data` but for its journal, which has these entries.
+    fn with_log(data: &Path, entries: &[Entry]) -> tempfile::TempDir {
+        fn copy(from: &Path, to: &Path) {
+            fs::create_dir_all(to).unwrap();
+            for item in from.read_dir().unwrap() {
+                let from = item.unwrap().path();
+                let to = to.join(from.file_name().unwrap());
+                if from.is_dir() {
+                    copy(&from, &to);
+                } else {
+                    fs::copy(&from, &to).unwrap();
+                }
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["specs", "blobs", "audit"] {
+            copy(&data.join(name), &dir.path().join(name));
+        }
+        let journal = journal_dir(dir.path());
+        fs::create_dir_all(&journal).unwrap();
+        let scan = journal::scan(&journal, |_, _| Ok::<_, Infallible>(())).unwrap();
+        let Entry::PoolOpened { pool, .. } = entries[0] else { panic!("{:?} is first", entries[0]) };
+        let encoded: Vec<Vec<u8>> = entries.iter().map(Entry::encode).collect();
+        Journal::open(&journal, &scan, pool).unwrap().append(&encoded).unwrap();
+        dir
+    }
+
+    fn fault(data: &Path) -> String {
+        audit(data).unwrap().fault.expect("a fault")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn range_work_is_computed_and_drawn_again() {
+        let reference = Reference::new();
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path();
+        let house = open(data, &config());
+        let face = &house.face;
+        let sponsor = reference.sponsor(face).await;
+        let job = reference.submit(face, &sponsor).await;
+        for unit in [right(1, 0, 4), wrong(2, 4, 4), right(1, 8, 4)] {
+            reference.deliver(face, job, unit).await.unwrap();
+        }
+        until("the verdict", || record(face, job).voids == 1).await;
+        reference.deliver(face, job, right(3, 4, 4)).await.unwrap();
+        closed(face, job).await;
+        house.stop().await;
+
+        let report = audit(data).unwrap();
+        assert!(report.ok, "{:?}", report.fault);
+        assert_eq!((report.units, report.batches, report.batches_matured, report.batches_voided), (4, 3, 2, 1));
+        // The inputs went with the job, and are made again of the sponsor's scene; the secret is the operator's copy.
+        assert_eq!((report.voids_recomputed, report.draws_recomputed, report.results_checked), (1, 1, 1));
+
+        let log = entries(data);
+        let place = log.iter().position(|entry| matches!(entry, Entry::BatchVoided { .. })).unwrap();
+        let changed = |change: &dyn Fn(&mut Entry)| {
+            let mut log = log.clone();
+            change(&mut log[place]);
+            with_log(data, &log)
+        };
+        let same = changed(&|_| {});
+        assert!(audit(same.path()).unwrap().ok);
+        // A right result that is said to be wrong.
+        let other = changed(&|entry| {
+            let Entry::BatchVoided { expected, .. } = entry else { unreachable!("a void is there") };
+            expected[0] ^= 1;
+        });
+        assert!(fault(other.path()).contains("not what its void says"), "{}", fault(other.path()));
+        // A part that is wrong and was not drawn: whom to void was chosen.
+        let Entry::BatchVoided { batch, first, count, .. } = log[place] else { unreachable!("a void is there") };
+        let closing = log.iter().find_map(|entry| match entry {
+            Entry::BatchClosed { batch: of, root, .. } if *of == batch => Some(*root),
+            _ => None,
+        });
+        let secret = data.join("audit").read_dir().unwrap().map(|item| item.unwrap().path()).next().unwrap();
+        let bytes = hex::decode_array(fs::read_to_string(&secret).unwrap().trim()).unwrap();
+        let range = audit_terms(&log);
+        let picks = draw(&bytes, &closing.unwrap(), &[(first, count)], true, &range.policy, range.parts_per_element);
+        let spared = (0..range.parts_per_element).find(|part| picks.iter().all(|pick| pick.part != *part)).unwrap();
+        let other = changed(&|entry| {
+            let Entry::BatchVoided { part, .. } = entry else { unreachable!("a void is there") };
+            *part = spared;
+        });
+        let scene = |data: &Path| -> PathBuf {
+            let name = reference.digest.to_string();
+            data.join("blobs").join(&name[..2]).join(name)
+        };
+        fs::remove_file(scene(other.path())).unwrap();
+        assert!(fault(other.path()).contains("does not draw"), "{}", fault(other.path()));
+        // What takes files that are gone is not done, and the counts show it.
+        fs::remove_file(scene(same.path())).unwrap();
+        fs::remove_dir_all(same.path().join("audit")).unwrap();
+        let report = audit(same.path()).unwrap();
+        assert_eq!((report.ok, report.voids_recomputed, report.draws_recomputed), (true, 0, 0));
+    }
+
+    fn audit_terms(log: &[Entry]) -> RangeTerms {
+        let opening = log.iter().find_map(|entry| match entry {
+            Entry::JobOpened(terms) => terms.range().cloned(),
+            _ => None,
+        });
+        opening.expect("a range job opened")
+    }
+}

@@ -110,6 +110,11 @@ impl Range {
         self.open.iter().map(|(key, units)| (*key, units.iter().map(|index| &self.units[*index])))
     }
 
+    /// Units of one key that are in no closed batch.
+    pub fn open_of(&self, key: u32) -> impl Iterator<Item = &Unit> {
+        self.open.get(&key).into_iter().flatten().map(|index| &self.units[*index])
+    }
+
     /// How many units of a key are in no closed batch.
     #[must_use]
     pub fn open_units(&self, key: u32) -> usize {

@@ -90,8 +90,8 @@ impl AuditPolicy {
     }
 
     fn is_in_range(&self) -> bool {
-        (1..=self.batch_units).contains(&self.units)
-            && self.batch_units <= BATCH_UNITS_MAX
+        (1..=BATCH_UNITS_MAX).contains(&self.units)
+            && (1..=BATCH_UNITS_MAX).contains(&self.batch_units)
             && (1..=AUDIT_PARTS_MAX).contains(&self.parts)
             && self.batch_ms > 0
     }
@@ -358,5 +358,67 @@ impl RangeTerms {
         let prepared = r.array("sections' digest")?;
         let cost = Arc::new(CostMap::decode(r)?);
         Ok(RangeTerms { cost, policy, element_bytes, parts_per_element, prepared })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range() -> RangeTerms {
+        RangeTerms {
+            cost: Arc::new(CostMap::new(4, 2, 2, 1, vec![1, 2, 3, 4]).unwrap()),
+            policy: AuditPolicy::usual(16),
+            element_bytes: 8,
+            parts_per_element: 256,
+            prepared: [1; 32],
+        }
+    }
+
+    fn terms(range: RangeTerms) -> Terms {
+        let (sponsor, asset) = ("s".parse().unwrap(), "C".parse().unwrap());
+        let unopened = Terms::unopened(JobId(1), &sponsor, &asset, 100);
+        let card = (1..).map_while(RateCard::of_version).find(|card| card.operations("render").is_some());
+        Terms {
+            kind: "render".into(),
+            rate_card: card.unwrap().version(),
+            work_quoted: range.cost.total(),
+            shape: Shape::Range(range),
+            ..unopened
+        }
+    }
+
+    #[test]
+    fn each_term_of_a_range_job_has_its_bounds() {
+        assert_eq!(terms(range()).fault(), None);
+        let policy = AuditPolicy::usual(16);
+        let policies = [
+            AuditPolicy { units: 0, ..policy },
+            AuditPolicy { units: BATCH_UNITS_MAX + 1, ..policy },
+            AuditPolicy { batch_units: 0, ..policy },
+            AuditPolicy { batch_units: BATCH_UNITS_MAX + 1, ..policy },
+            AuditPolicy { parts: 0, ..policy },
+            AuditPolicy { parts: AUDIT_PARTS_MAX + 1, ..policy },
+            AuditPolicy { batch_ms: 0, ..policy },
+        ];
+        let ranges = policies.map(|policy| RangeTerms { policy, ..range() }).into_iter().chain([
+            RangeTerms { element_bytes: 0, ..range() },
+            RangeTerms { element_bytes: ELEMENT_BYTES_MAX + 1, ..range() },
+            RangeTerms { parts_per_element: 0, ..range() },
+        ]);
+        for range in ranges {
+            assert!(terms(range.clone()).fault().is_some(), "{range:?}");
+        }
+        let good = terms(range());
+        let others = [
+            Terms { work_quoted: 9, ..good.clone() },
+            Terms { kind: "hash".into(), ..good.clone() },
+            Terms { rate_card: 2, ..good.clone() },
+            Terms { budget: 0, ..good.clone() },
+            Terms { fee_bps: 10_001, ..good },
+        ];
+        for terms in others {
+            assert!(terms.fault().is_some(), "{terms:?}");
+        }
     }
 }

@@ -158,7 +158,10 @@ impl State {
     /// The entry that closes the open batch of a key, as number `batch`.
     pub(crate) fn closing(&self, batch: u64, job: JobId, key: u32, at: Millis) -> Option<Entry> {
         let range = &self.jobs.get(&job)?.range;
-        let units: Vec<_> = range.open().find(|(of, _)| *of == key)?.1.map(Unit::triple).collect();
+        let units: Vec<_> = range.open_of(key).map(Unit::triple).collect();
+        if units.is_empty() {
+            return None;
+        }
         let count = u32::try_from(units.len()).expect("bounded by the policy");
         let root = root(job, &self.keys.get(key)?.key, units);
         Some(Entry::BatchClosed { batch, job, key, root, units: count, at })
@@ -184,7 +187,7 @@ impl State {
             return Err(fault("is closed with another root or count than its units have"));
         }
         let secret = self.secrets.current().ok_or(fault("closes before a secret is committed"))?.number;
-        let in_it = || open.range.open().find(|(of, _)| *of == key).into_iter().flat_map(|(_, units)| units);
+        let in_it = || open.range.open_of(key);
         let work = in_it().filter(|unit| unit.standing == Standing::Done).map(|unit| unit.work).sum();
         let triples = in_it().map(Unit::triple).collect();
         let known = self.keys.get(key).expect("closing found it");

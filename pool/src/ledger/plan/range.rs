@@ -129,8 +129,7 @@ fn closing(
         return state.closing(batch, job, number, at);
     };
     let range = &state.jobs.get(&job)?.range;
-    let open = range.open().find(|(of, _)| *of == number).into_iter().flat_map(|(_, units)| units);
-    let units: Vec<_> = open.map(crate::ledger::range::Unit::triple).chain([after.triple]).collect();
+    let units: Vec<_> = range.open_of(number).map(crate::ledger::range::Unit::triple).chain([after.triple]).collect();
     let count = u32::try_from(units.len()).expect("bounded by the policy");
     let root = crate::ledger::batch::root(job, key, units);
     Some(Entry::BatchClosed { batch, job, key: number, root, units: count, at })
