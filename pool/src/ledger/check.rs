@@ -299,7 +299,7 @@ mod tests {
     use lode_protocol::hex;
 
     use super::*;
-    use crate::desk::tests::{Reference, closed, config, open, record, right, wrong};
+    use crate::desk::tests::{Reference, assert_done, closed, config, open, record, right, wrong};
     use crate::face::tests::until;
     use crate::ledger::draw::draw;
     use crate::ledger::entry::RangeTerms;
@@ -361,6 +361,7 @@ mod tests {
         until("the verdict", || record(face, job).voids == 1).await;
         reference.deliver(face, job, right(3, 4, 4)).await.unwrap();
         closed(face, job).await;
+        assert_done(&reference, face, &sponsor, job).await;
         house.stop().await;
 
         let report = audit(data).unwrap();

@@ -485,9 +485,16 @@ impl Play {
         let (first, count) = units[chosen];
         let (expected, found) = ([1; 32], [2; 32]);
         let evidence = Evidence { first, count, element: first + element, part, expected, found, cause };
+        let same = |unit: &&Delivered| (unit.job, unit.first, unit.count) == (info.job, first, count);
+        let result = info.units[chosen].2;
+        let mut others = self.model.units.iter().filter(same);
+        let contested = others.any(|unit| unit.key != info.key && unit.digest != result);
         match self.enter(&Command::Void { batch: info.batch, evidence }) {
-            Ok(_) => assert!(self.state.keys.find(&info.key).unwrap().banned),
-            Err(Refusal::Evidence { .. }) => assert_eq!(cause, Cause::Mismatch),
+            Ok(_) => {
+                assert!(contested || cause == Cause::Drawn);
+                assert!(self.state.keys.find(&info.key).unwrap().banned);
+            }
+            Err(Refusal::Evidence { .. }) => assert!(cause == Cause::Mismatch && !contested),
             Err(other) => panic!("{other}"),
         }
     }
