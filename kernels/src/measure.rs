@@ -71,42 +71,44 @@ pub fn rate(device: &mut dyn Device, algorithm: Algorithm, length: Duration) -> 
     }
 }
 
-/// Renders the Cornell box for about `length` after a warm-up, and answers the paths a second. Whole pictures are measured,
-/// for some parts of it are dearer than others: 512 by 512 pixels, four paths each, of at most eight segments.
+/// Renders the Cornell box for `length` after a warm-up (the first few slices), and answers the paths a second: 128 by 128
+/// pixels again and again, with four paths each, of at most eight segments.
 ///
 /// # Errors
 /// When the device fails.
 pub fn paths_a_second(device: &mut dyn Device, length: Duration) -> Result<f64, DeviceError> {
-    const SIDE: u32 = 512;
     const SAMPLES: u32 = 4;
     let scene = build(&samples::cornell_box()).expect("a made scene can be built");
     let section = json!({
-        "width": SIDE, "height": SIDE, "samples": 1 << 16, "pass_samples": SAMPLES, "max_depth": 8, "seed": 0,
+        "width": 128, "height": 128, "samples": 1 << 16, "pass_samples": SAMPLES, "max_depth": 8, "seed": 0,
         "albedo": false, "normal": false, "depth": false,
     });
     let task = Arc::new(Task::parse(Kind::Render, &section, vec![scene]).expect("a made section is a task"));
-    let picture = u64::from(SIDE * SIDE / BLOCK_PIXELS);
-    let paths = f64::from(SIDE * SIDE * SAMPLES);
     device.load(&task)?;
+    let mut pace = Pace::of_elements();
     let mut bytes = Vec::new();
-    // Enough of the first picture that the kernel is warm and its launches have their length.
-    device.run(0..picture / 4, &mut bytes)?;
-    let (mut at_once, mut pictures) = (1_u32, 0_u32);
-    let begin = Instant::now();
+    let (mut next, mut elements) = (0_u64, 0_u64);
+    let mut started = None;
     loop {
+        let count = pace.next_count().min(task.elements());
+        let first = if next + count > task.elements() { 0 } else { next };
+        next = first + count;
         bytes.clear();
-        device.run(0..picture * u64::from(at_once), &mut bytes)?;
-        pictures += at_once;
-        let elapsed = begin.elapsed();
-        if elapsed >= length {
-            return Ok(paths * f64::from(pictures) / elapsed.as_secs_f64().max(1e-9));
+        let begin = Instant::now();
+        device.run(first..next, &mut bytes)?;
+        let end = Instant::now();
+        pace.record(count, end - begin);
+        if pace.is_settled() {
+            let started = *started.get_or_insert(begin);
+            elements += count;
+            if end - started >= length {
+                #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
+                let paths = elements as f64 * f64::from(SAMPLES * BLOCK_PIXELS);
+                return Ok(paths / (end - started).as_secs_f64().max(1e-9));
+            }
         }
-        at_once = (at_once * 2).min(PICTURES_AT_ONCE);
     }
 }
-
-/// Pictures that a device is given at once at most, so that its launches are long and their results take 100 MB.
-const PICTURES_AT_ONCE: u32 = 32;
 
 /// How many nonces, or elements of a task, to give a device at a time, so that it answers about every 100 ms: long enough
 /// to be worth a launch, short enough to turn to new work. It only computes; the caller measures.

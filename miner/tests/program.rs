@@ -46,14 +46,19 @@ fn devices_and_rates_come_as_json() {
     let cpu = devices.iter().find(|device| device["id"] == "cpu:0").expect("the CPU backend is always there");
     let passed = |algorithm: &str| serde_json::json!({"algorithm": algorithm, "passed": true});
     let algorithms = [passed("sha256d"), passed("scrypt")];
-    let expected = serde_json::json!([{"kind": "hash", "passed": true, "algorithms": algorithms}]);
+    let expected = serde_json::json!([
+        {"kind": "hash", "passed": true, "algorithms": algorithms},
+        {"kind": "render", "passed": true},
+    ]);
     assert_eq!(cpu["self_test"], expected);
 
-    let rows = output("bench --device cpu --kind hash --seconds 1 --json");
+    let rows = output("bench --device cpu --seconds 1 --json");
     let rows: serde_json::Value = serde_json::from_slice(&rows.stdout).unwrap();
-    assert_eq!((rows[0]["kind"].as_str(), rows[0]["unit"].as_str()), (Some("hash"), Some("H/s")));
-    assert_eq!(rows[0]["device"], "cpu:0");
-    assert!(rows[0]["rate"].as_f64().unwrap() > 0.0);
+    for (row, kind, unit) in [(&rows[0], "hash", "H/s"), (&rows[1], "render", "paths/s")] {
+        assert_eq!((row["kind"].as_str(), row["unit"].as_str()), (Some(kind), Some(unit)));
+        assert_eq!(row["device"], "cpu:0");
+        assert!(row["rate"].as_f64().unwrap() > 0.0);
+    }
 }
 
 /// With every device opened, so that whatever a driver does with signals is done.

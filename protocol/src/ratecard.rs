@@ -12,13 +12,13 @@ pub const SCRYPT_WORK_PER_HASH: u128 = 680;
 /// `kernels/vectors/ratecard.txt` has the figures that they come from, and `scripts/ratecard.sh` measures them.
 const RENDER_V3: &[(&str, u64)] = &[
     ("rays", 50),
-    ("nodes", 361),
+    ("nodes", 366),
     ("groups", 50),
     ("surfaces", 200),
-    ("textured", 4_199),
-    ("bounces", 1_621),
-    ("glossy", 1_525),
-    ("paths", 901),
+    ("textured", 4_307),
+    ("bounces", 1_675),
+    ("glossy", 1_394),
+    ("paths", 910),
 ];
 
 /// One version of the card.
