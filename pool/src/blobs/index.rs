@@ -79,6 +79,8 @@ pub(super) struct Index {
     uploads: usize,
     /// Uploads of results under way.
     result_uploads: usize,
+    /// What owners are to have in all, once everything that they wait for is here.
+    promised: HashMap<Owner, u64>,
     /// Guests that are here, and the number of the next.
     guests: HashSet<u64>,
     next_guest: u64,
@@ -163,6 +165,7 @@ impl Index {
     /// Sees a guest out; gives the files of what arrived of its uploads. Its blobs are still to be released.
     pub(super) fn lose_guest(&mut self, number: u64) -> Vec<PathBuf> {
         self.guests.remove(&number);
+        self.promised.remove(&Owner::Guest(number));
         let of_guest =
             |key: &PartKey, state: &PartState| key.0 == Owner::Guest(number) && matches!(state, PartState::Waiting(_));
         let left: Vec<_> = self.parts.extract_if(|key, state| of_guest(key, state)).collect();
@@ -214,6 +217,29 @@ impl Index {
         (self.blobs.len(), self.charged)
     }
 
+    /// What those that were promised room do not have yet.
+    fn owed(&self) -> u64 {
+        let owed = |(owner, bytes): (&Owner, &u64)| {
+            bytes.saturating_sub(self.owners.get(owner).map_or(0, |holdings| holdings.charged))
+        };
+        self.promised.iter().map(owed).fold(0, u64::saturating_add)
+    }
+
+    /// Room that is neither taken nor promised.
+    pub(super) fn free(&self, limits: &Limits) -> u64 {
+        limits.total_bytes.saturating_sub(self.charged).saturating_sub(self.owed())
+    }
+
+    /// Keeps room for an owner until it has so many bytes in all, whether there is so much or not.
+    pub(super) fn promise(&mut self, owner: &Owner, bytes: u64) {
+        self.promised.insert(owner.clone(), bytes);
+    }
+
+    /// Keeps no room for an owner any more.
+    pub(super) fn forget_promise(&mut self, owner: &Owner) {
+        self.promised.remove(owner);
+    }
+
     /// Counts one more upload.
     pub(super) fn enter(&mut self, owner: &Owner, quota: &Quota, limits: &Limits) -> Result<(), BlobError> {
         let here = self.owners.get(owner).map_or(0, |holdings| holdings.uploads);
@@ -223,7 +249,7 @@ impl Index {
         let (under_way, most) = match quota.queue {
             Queue::Sponsors => (&mut self.uploads, limits.uploads),
             Queue::Results => (&mut self.result_uploads, limits.result_uploads),
-            Queue::Own => (&mut 0, usize::MAX),
+            Queue::Own | Queue::Owed => (&mut 0, usize::MAX),
         };
         if *under_way >= most {
             return Err(BlobError::Busy(format!("{under_way} uploads are under way, the most")));
@@ -238,7 +264,7 @@ impl Index {
         match quota.queue {
             Queue::Sponsors => self.uploads -= 1,
             Queue::Results => self.result_uploads -= 1,
-            Queue::Own => {}
+            Queue::Own | Queue::Owed => {}
         }
         self.holdings(owner).uploads -= 1;
         self.forget_if_empty(owner);
@@ -256,7 +282,12 @@ impl Index {
         quota: &Quota,
         limits: &Limits,
     ) -> Result<(), BlobError> {
-        let (held, total) = (self.holdings(owner).charged, self.charged);
+        let (held, taken) = (self.holdings(owner).charged, self.charged);
+        let total = match quota.queue {
+            // What is promised to jobs is not a sponsor's.
+            Queue::Sponsors => taken.saturating_add(self.owed()),
+            Queue::Results | Queue::Own | Queue::Owed => taken,
+        };
         let fits = |held: u64, most: u64| held.checked_add(more).is_some_and(|sum| sum <= most);
         if !fits(held, quota.bytes) {
             let most = quota.bytes;
@@ -267,10 +298,12 @@ impl Index {
                 _ => format!("the results of a connection have at most {most} bytes; yours have {held}"),
             }));
         }
-        if !fits(total, limits.total_bytes) {
+        if quota.queue != Queue::Owed && !fits(total, limits.total_bytes) {
             let most = limits.total_bytes;
             return Err(BlobError::Full(format!(
-                "all blobs and uploads of this pool have at most {most} bytes; they have {total}"
+                "all blobs and uploads of this pool have at most {most} bytes; they have {taken}, and {} are kept for \
+                 the results of open jobs",
+                total - taken
             )));
         }
         self.holdings(owner).charged += more;

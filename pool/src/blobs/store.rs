@@ -179,6 +179,39 @@ impl Blobs {
         self.0.limits.total_bytes.saturating_sub(self.index().totals().1)
     }
 
+    /// Bytes that all blobs may have.
+    #[must_use]
+    pub fn most(&self) -> u64 {
+        self.0.limits.total_bytes
+    }
+
+    /// Keeps room for a job until it has so many bytes in all, its inputs among them, or is over.
+    pub fn promise(&self, job: JobId, bytes: u64) {
+        self.index().promise(&Owner::Job(job), bytes);
+    }
+
+    /// Keeps no room for a job any more.
+    pub fn forget_promise(&self, job: JobId) {
+        self.index().forget_promise(&Owner::Job(job));
+    }
+
+    /// Keeps room for a job that has no name yet, while the guest that is given is here.
+    ///
+    /// # Errors
+    /// The room that is neither taken nor kept for others, which is less.
+    pub fn reserve(&self, bytes: u64) -> Result<Guest, u64> {
+        let guest = self.guest();
+        let mut index = self.index();
+        let free = index.free(&self.0.limits);
+        if bytes > free {
+            drop(index);
+            return Err(free);
+        }
+        index.promise(&guest.owner(), bytes);
+        drop(index);
+        Ok(guest)
+    }
+
     /// Lets in an owner that lasts as long as what is given.
     #[must_use]
     pub fn guest(&self) -> Guest {

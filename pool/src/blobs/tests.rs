@@ -590,3 +590,28 @@ mod histories {
         }
     }
 }
+
+#[test]
+fn room_that_is_kept_for_a_job_is_no_sponsors_and_its_file_needs_none() {
+    let home = Home::new();
+    let blobs = home.open();
+    let (job, owner) = (JobId(7), Owner::Job(JobId(7)));
+    assert_eq!(blobs.reserve((6 << 20) + 1).unwrap_err(), 6 << 20);
+    let room = blobs.reserve(5 << 20).unwrap();
+    assert_eq!(blobs.reserve((1 << 20) + 1).unwrap_err(), 1 << 20);
+    blobs.promise(job, 5 << 20);
+    drop(room);
+    assert!(matches!(upload(&blobs, "acme", ONCE, &content(1, 2 << 20)), Err(BlobError::Full(_))));
+    blobs.put(&owner, &content(2, 3 << 20)).unwrap();
+    // What has come of it is not kept twice.
+    assert_eq!(blobs.reserve((1 << 20) + 1).unwrap_err(), 1 << 20);
+    blobs.put(&owner, &content(3, 3 << 20)).unwrap();
+    assert!(matches!(blobs.put(&owner, &content(4, 1 << 20)), Err(BlobError::Full(_))));
+    let mut file = blobs.begin_within(&owner, Quota::FILE, ONCE, Some(7 << 20)).unwrap();
+    file.write(&content(4, 7 << 20)).unwrap();
+    file.finish().unwrap();
+    assert_eq!(blobs.room(), 0);
+    blobs.forget_promise(job);
+    blobs.release_all(&owner).unwrap();
+    upload(&blobs, "acme", ONCE, &content(1, 2 << 20)).unwrap();
+}

@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::crew::{Crew, CrewError, half_the_cores};
+use super::files::room_needed;
 use crate::blobs::{BlobError, Blobs, Guest, Owner};
 use crate::clock::Clock;
 use crate::jobs::range::RangeJob;
@@ -145,6 +146,16 @@ fn prepare(blobs: &Blobs, sponsor: &SponsorName, kind: Kind, spec: &Value) -> Re
     })?;
     let cost = Arc::new(cost_of(kind, &prepared)?);
     check(kind, &prepared, &cost)?;
+    let (needed, most) = (room_needed(cost.elements(), prepared.element_bytes), blobs.most());
+    if needed > most {
+        return Err(wrong(
+            "spec",
+            format!(
+                "its results and its file take up to {needed} bytes where this pool keeps at most {most} of all jobs; \
+                 fewer pixels or frames take less"
+            ),
+        ));
+    }
     Ok(Ready { kind, prepared, cost, _guest: guest })
 }
 

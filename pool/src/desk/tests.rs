@@ -486,3 +486,36 @@ async fn a_spec_that_cannot_be_prepared_names_what_is_wrong() {
     assert_eq!(face.blobs.jobs(), []);
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_room_for_its_results_is_not_opened() {
+    let reference = Reference::new();
+    let bytes = 2 * ELEMENTS * reference.prepared.element_bytes;
+    let with_room = |total_bytes| {
+        let config = config();
+        Config { blobs: crate::blobs::Limits { total_bytes, ..config.blobs }, ..config }
+    };
+    let idempotency = || lode_dashboard::port::Idempotency { key: "once".into(), body: [1; 32] };
+    let dir = tempfile::tempdir().unwrap();
+    let house = open(dir.path(), &with_room(bytes - 1));
+    let sponsor = reference.sponsor(&house.face).await;
+    let never = house.face.submit(&sponsor, request(&reference.digest, 1000), None).await;
+    assert!(matches!(never, Err(PortError::Fields(_))), "{never:?}");
+    house.stop().await;
+    // Room for one, its scene and its inputs.
+    let dir = tempfile::tempdir().unwrap();
+    let house = open(dir.path(), &with_room(bytes + bytes / 2 + (32 << 10)));
+    let face = &house.face;
+    let sponsor = reference.sponsor(face).await;
+    let submit = async |idempotency| face.submit(&sponsor, request(&reference.digest, 1000), idempotency).await;
+    let first = submit(Some(&idempotency())).await.unwrap();
+    let second = submit(None).await;
+    assert!(matches!(second, Err(PortError::Full(_))), "{second:?}");
+    let again = submit(Some(&idempotency())).await.unwrap();
+    assert_eq!((first.created, again.created, again.job.id), (true, false, first.job.id));
+    reference.deliver(face, first.job.id, right(1, 0, ELEMENTS)).await.unwrap();
+    closed(face, first.job.id).await;
+    until("room for another", || face.blobs.blobs_of(&Owner::Job(first.job.id)).len() == 1).await;
+    submit(None).await.unwrap();
+    house.stop().await;
+}

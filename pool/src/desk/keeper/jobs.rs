@@ -6,6 +6,7 @@ use lode_protocol::Digest;
 
 use super::super::again_at;
 use super::super::files::Done;
+use super::super::restore::promise_room;
 use super::super::results::Results;
 use super::audits::claim_of;
 use super::*;
@@ -133,6 +134,7 @@ impl Keeper {
         let Some(open) = self.jobs.get_mut(&job) else { return };
         match files {
             Ok(files) => {
+                promise_room(&self.blobs, &files);
                 open.state = State::Ready(files.clone());
                 let offer = open.offer(&files);
                 let is_issued = open.record.ending.is_none();
@@ -354,6 +356,7 @@ impl Keeper {
 /// Gives up what a closed job has, but for its file.
 fn give_up(blobs: &Blobs, job: JobId, file: Option<Digest>) -> Result<(), BlobError> {
     let owner = Owner::Job(job);
+    blobs.forget_promise(job);
     let not_needed = blobs.blobs_of(&owner).into_iter().filter(|digest| Some(*digest) != file);
     not_needed.into_iter().try_for_each(|digest| blobs.release(&owner, &digest))
 }
