@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use lode_protocol::Digest;
+use lode_protocol::ids::JobId;
 
 use super::owner::{Owner, Queue, Quota};
 use super::tree::Tree;
@@ -81,6 +82,8 @@ pub(super) struct Index {
     result_uploads: usize,
     /// What owners are to have in all, once everything that they wait for is here.
     promised: HashMap<Owner, u64>,
+    /// Units that name a blob as their result, where a count was begun.
+    claims: HashMap<(JobId, Digest), usize>,
     /// Guests that are here, and the number of the next.
     guests: HashSet<u64>,
     next_guest: u64,
@@ -114,6 +117,9 @@ impl Index {
         let (true, Some(entry)) = (holdings.blobs.remove(digest), self.blobs.get_mut(digest)) else { return false };
         holdings.charged -= charge(entry.bytes);
         entry.owners -= 1;
+        if let Owner::Job(job) = owner {
+            self.claims.remove(&(*job, *digest));
+        }
         let (last, bytes) = (entry.owners == 0, entry.bytes);
         self.forget_if_empty(owner);
         if last {
@@ -121,6 +127,19 @@ impl Index {
             self.charged -= charge(bytes);
         }
         last
+    }
+
+    /// Counts a unit whose result a job's blob is; `new` where the job has it for that alone.
+    pub(super) fn claim(&mut self, job: JobId, digest: Digest, new: bool) {
+        // What it had already, e.g. as an input or from before a restart, is never counted down to nothing.
+        *self.claims.entry((job, digest)).or_insert(usize::from(!new)) += 1;
+    }
+
+    /// Counts a unit less; whether it was the last, and nothing else needs the blob.
+    pub(super) fn unclaim(&mut self, job: JobId, digest: Digest) -> bool {
+        let Some(count) = self.claims.get_mut(&(job, digest)) else { return false };
+        *count = count.saturating_sub(1);
+        *count == 0
     }
 
     fn forget_if_empty(&mut self, owner: &Owner) {

@@ -289,6 +289,37 @@ impl Blobs {
     /// There is none, the owner is a guest that has left, or the disk fails.
     pub fn adopt(&self, owner: &Owner, digest: &Digest) -> Result<bool, BlobError> {
         let turn = lock(&self.0.naming);
+        let new = self.adopt_in_turn(owner, digest);
+        drop(turn);
+        new
+    }
+
+    /// Makes a blob that is here the result of one more unit of a job. On stable storage when this returns.
+    ///
+    /// # Errors
+    /// There is none, or the disk fails.
+    pub fn claim(&self, job: JobId, digest: &Digest) -> Result<(), BlobError> {
+        let turn = lock(&self.0.naming);
+        let new = self.adopt_in_turn(&Owner::Job(job), digest)?;
+        self.index().claim(job, *digest, new);
+        drop(turn);
+        Ok(())
+    }
+
+    /// Takes a blob from a job as the result of one of its units; it stays while another unit, or the job, needs it.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn unclaim(&self, job: JobId, digest: &Digest) -> Result<(), BlobError> {
+        let turn = lock(&self.0.naming);
+        let last = self.index().unclaim(job, *digest);
+        let mark = if last { self.unname_in_turn(&Owner::Job(job), digest)? } else { None };
+        drop(turn);
+        sync_mark(mark)
+    }
+
+    /// [`Blobs::adopt`] for whoever has the turn to name.
+    fn adopt_in_turn(&self, owner: &Owner, digest: &Digest) -> Result<bool, BlobError> {
         self.bytes(digest)?;
         if self.owns(owner, digest) {
             return Ok(false);
@@ -303,7 +334,6 @@ impl Blobs {
             return Err(error);
         }
         self.index().found_owner(owner, *digest);
-        drop(turn);
         Ok(true)
     }
 
@@ -312,11 +342,8 @@ impl Blobs {
     /// # Errors
     /// The disk fails.
     pub fn release(&self, owner: &Owner, digest: &Digest) -> Result<(), BlobError> {
-        if let Some(mark) = self.unname(owner, digest)? {
-            let dir = mark.parent().expect("a mark is in a directory");
-            sync_dir(dir).map_err(io_error(dir))?;
-        }
-        Ok(())
+        let mark = self.unname(owner, digest)?;
+        sync_mark(mark)
     }
 
     /// Takes all blobs from this owner, as [`Blobs::release`] does.
@@ -354,6 +381,12 @@ impl Blobs {
     /// Takes an owner's name away, and the blob with the last; gives the name if it was there.
     fn unname(&self, owner: &Owner, digest: &Digest) -> Result<Option<PathBuf>, BlobError> {
         let turn = lock(&self.0.naming);
+        let mark = self.unname_in_turn(owner, digest);
+        drop(turn);
+        mark
+    }
+
+    fn unname_in_turn(&self, owner: &Owner, digest: &Digest) -> Result<Option<PathBuf>, BlobError> {
         if !self.owns(owner, digest) {
             return Ok(None);
         }
@@ -364,7 +397,6 @@ impl Blobs {
         if self.index().lose_owner(owner, digest) {
             self.remove(digest)?;
         }
-        drop(turn);
         Ok(mark)
     }
 
@@ -473,6 +505,13 @@ fn make_mark(mark: &Path) -> Result<(), BlobError> {
     make_dir(owner)?;
     File::create(mark).and_then(|file| file.sync_all()).map_err(io_error(mark))?;
     sync_dir(owner).map_err(io_error(owner))
+}
+
+/// Sees to it that a name that was removed stays so.
+fn sync_mark(mark: Option<PathBuf>) -> Result<(), BlobError> {
+    let Some(mark) = mark else { return Ok(()) };
+    let dir = mark.parent().expect("a mark is in a directory");
+    sync_dir(dir).map_err(io_error(dir))
 }
 
 /// Takes an owner's name back whose blob did not come to be.

@@ -615,3 +615,23 @@ fn room_that_is_kept_for_a_job_is_no_sponsors_and_its_file_needs_none() {
     blobs.release_all(&owner).unwrap();
     upload(&blobs, "acme", ONCE, &content(1, 2 << 20)).unwrap();
 }
+
+#[test]
+fn a_result_stays_while_any_unit_or_the_job_itself_needs_it() {
+    let home = Home::new();
+    let blobs = home.open();
+    let (job, owner, guest) = (JobId(7), Owner::Job(JobId(7)), blobs.guest());
+    let result = blobs.put(&guest.owner(), b"result").unwrap().digest;
+    let input = blobs.put(&guest.owner(), b"input").unwrap().digest;
+    blobs.adopt(&owner, &input).unwrap();
+    for digest in [&result, &result, &input] {
+        blobs.claim(job, digest).unwrap();
+    }
+    blobs.unclaim(job, &result).unwrap();
+    assert!(blobs.owns(&owner, &result));
+    for digest in [&result, &input, &input] {
+        blobs.unclaim(job, digest).unwrap();
+    }
+    assert!(!blobs.owns(&owner, &result));
+    assert!(blobs.owns(&owner, &input) && blobs.owns(&guest.owner(), &result));
+}

@@ -1,6 +1,6 @@
 //! Open range jobs: from their opening, through the units that come in, to their end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use lode_protocol::Digest;
 
@@ -15,6 +15,9 @@ use crate::jobs::range::RangeJob;
 use crate::ledger::entry::{AuditPolicy, Millis, Outcome as Ending};
 use crate::ledger::events::{UnitInfo, VoidInfo};
 use crate::ledger::fold::Job;
+
+/// Bytes of results that close the batch of a key that is not trusted yet: they are on the disk until its verdict.
+const UNCHECKED_BYTES_MAX: u64 = 64 << 20;
 
 /// Whether a job can be worked on.
 #[derive(Debug)]
@@ -49,6 +52,10 @@ pub(super) struct Open {
     pub(super) done: Done,
     /// Open batches by key.
     pub(super) gathering: HashMap<[u8; 32], Gathering>,
+    /// Digests of the results of closed batches without a verdict.
+    batches: HashMap<u64, Vec<Digest>>,
+    /// Keys of which the last batch was not checked whole.
+    trusted: HashSet<[u8; 32]>,
     /// Elements of which the batches have matured.
     pub(super) matured: u64,
     /// When its assembly may begin; `None` while it is under way or done.
@@ -69,6 +76,8 @@ impl Open {
             elements: range.cost.elements(),
             done: Done::new(),
             gathering: HashMap::new(),
+            batches: HashMap::new(),
+            trusted: HashSet::new(),
             matured: job.elements_matured,
             assemble_at: Some(0),
             finished: None,
@@ -90,6 +99,14 @@ impl Open {
         let at = unit.at;
         let gathering = self.gathering.entry(unit.key).or_insert(Gathering { since: at, claims: Vec::new() });
         gathering.claims.push(claim_of(unit));
+    }
+
+    /// Whether a key has delivered as much as may wait for its first verdicts.
+    fn is_full(&self, key: &[u8; 32]) -> bool {
+        let element_bytes = self.record.terms.range().map_or(0, |range| u64::from(range.element_bytes));
+        let elements =
+            self.gathering.get(key).map_or(0, |gathering| gathering.claims.iter().map(|claim| claim.count).sum());
+        !self.trusted.contains(key) && element_bytes.saturating_mul(elements) > UNCHECKED_BYTES_MAX
     }
 
     /// What the hall issues.
@@ -159,6 +176,32 @@ impl Keeper {
         } else {
             open.done.insert(unit.first, claim_of(unit));
         }
+        let (job, key) = (unit.job, unit.key);
+        if self.jobs.get(&job).is_some_and(|open| open.is_full(&key)) {
+            self.ask(Ask::CloseBatch(job, key), Command::CloseBatch { job, key });
+        }
+    }
+
+    /// Notes what a batch that waits for its verdict is made of.
+    pub(super) fn note_batch(&mut self, batch: &BatchInfo) {
+        let Some(open) = self.jobs.get_mut(&batch.job) else { return };
+        open.batches.insert(batch.batch, batch.units.iter().map(|(_, _, digest)| Digest(*digest)).collect());
+        if batch.all {
+            open.trusted.remove(&batch.key);
+        } else {
+            open.trusted.insert(batch.key);
+        }
+    }
+
+    /// Gives up results that count for nothing, unless another unit has the same.
+    fn unclaim(&self, job: JobId, digests: Vec<Digest>) {
+        let blobs = self.blobs.clone();
+        // Files are removed, which may block.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = digests.iter().try_for_each(|digest| blobs.unclaim(job, digest)) {
+                tracing::warn!(%job, %error, "results of a void batch stay until their job ends");
+            }
+        });
     }
 
     /// Closes the open batch that a result is in, if it is in any.
@@ -194,6 +237,9 @@ impl Keeper {
     pub(super) fn matured(&mut self, batch: u64, job: JobId) {
         self.audits.resolved(batch);
         self.asked.remove(&Ask::Resolve(batch));
+        if let Some(open) = self.jobs.get_mut(&job) {
+            open.batches.remove(&batch);
+        }
         self.look_up_matured(job);
         self.finish_what_is_done(self.clock.now());
     }
@@ -213,6 +259,7 @@ impl Keeper {
         self.asked.remove(&Ask::Resolve(void.batch));
         self.hall.ban(void.key).await;
         let Some(open) = self.jobs.get_mut(&void.job) else { return };
+        let results = open.batches.remove(&void.batch).unwrap_or_default();
         for (first, _) in &void.reopened {
             open.done.remove(first);
         }
@@ -222,6 +269,7 @@ impl Keeper {
         for (first, count) in void.reopened {
             self.hall.reopen(void.job, first, u64::from(count)).await;
         }
+        self.unclaim(void.job, results);
         self.look_up_matured(void.job);
     }
 
