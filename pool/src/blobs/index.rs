@@ -86,6 +86,8 @@ pub(super) struct Index {
     claims: HashMap<(JobId, Digest), usize>,
     /// Guests that are here, and the number of the next.
     guests: HashSet<u64>,
+    /// Sponsors that guests are charged to.
+    patrons: HashMap<u64, Owner>,
     next_guest: u64,
 }
 
@@ -173,6 +175,18 @@ impl Index {
         number
     }
 
+    /// Charges what a guest has to a sponsor.
+    pub(super) fn charge_to(&mut self, number: u64, sponsor: Owner) {
+        self.patrons.insert(number, sponsor);
+    }
+
+    /// What a sponsor has, and what is made of it.
+    fn charged_with_guests(&self, sponsor: &Owner) -> u64 {
+        let charged = |owner: &Owner| self.owners.get(owner).map_or(0, |holdings| holdings.charged);
+        let guests = self.patrons.iter().filter(|(_, patron)| *patron == sponsor);
+        charged(sponsor) + guests.map(|(number, _)| charged(&Owner::Guest(*number))).sum::<u64>()
+    }
+
     /// Whether an owner is one that still may be given something.
     pub(super) fn is_here(&self, owner: &Owner) -> bool {
         match owner {
@@ -185,6 +199,7 @@ impl Index {
     pub(super) fn lose_guest(&mut self, number: u64) -> Vec<PathBuf> {
         self.guests.remove(&number);
         self.promised.remove(&Owner::Guest(number));
+        self.patrons.remove(&number);
         let of_guest =
             |key: &PartKey, state: &PartState| key.0 == Owner::Guest(number) && matches!(state, PartState::Waiting(_));
         let left: Vec<_> = self.parts.extract_if(|key, state| of_guest(key, state)).collect();
@@ -302,12 +317,23 @@ impl Index {
         limits: &Limits,
     ) -> Result<(), BlobError> {
         let (held, taken) = (self.holdings(owner).charged, self.charged);
+        let patron = if let Owner::Guest(number) = owner { self.patrons.get(number) } else { None };
         let total = match quota.queue {
             // What is promised to jobs is not a sponsor's.
             Queue::Sponsors => taken.saturating_add(self.owed()),
+            Queue::Own if patron.is_some() => taken.saturating_add(self.owed()),
             Queue::Results | Queue::Own | Queue::Owed => taken,
         };
         let fits = |held: u64, most: u64| held.checked_add(more).is_some_and(|sum| sum <= most);
+        if let Some(patron) = patron {
+            let (held, most) = (self.charged_with_guests(patron), limits.sponsor_bytes);
+            if !fits(held, most) {
+                return Err(BlobError::Full(format!(
+                    "a sponsor's blobs, with what was made of them for quotes of the last minutes, have at most {most} \
+                     bytes; yours have {held}"
+                )));
+            }
+        }
         if !fits(held, quota.bytes) {
             let most = quota.bytes;
             return Err(BlobError::Full(match owner {
@@ -319,10 +345,12 @@ impl Index {
         }
         if quota.queue != Queue::Owed && !fits(total, limits.total_bytes) {
             let most = limits.total_bytes;
+            let kept = match total - taken {
+                0 => String::new(),
+                kept => format!(", and {kept} are kept for the results of open jobs"),
+            };
             return Err(BlobError::Full(format!(
-                "all blobs and uploads of this pool have at most {most} bytes; they have {taken}, and {} are kept for \
-                 the results of open jobs",
-                total - taken
+                "all blobs and uploads of this pool have at most {most} bytes; they have {taken}{kept}"
             )));
         }
         self.holdings(owner).charged += more;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lode_protocol::Digest;
-use lode_protocol::ids::JobId;
+use lode_protocol::ids::{JobId, SponsorName};
 
 use super::index::Index;
 use super::owner::{Guest, Owner, Quota};
@@ -217,6 +217,14 @@ impl Blobs {
     pub fn guest(&self) -> Guest {
         let number = self.index().new_guest();
         Guest { blobs: self.clone(), number }
+    }
+
+    /// Lets in a guest whose blobs count among a sponsor's.
+    #[must_use]
+    pub fn guest_of(&self, sponsor: &SponsorName) -> Guest {
+        let guest = self.guest();
+        self.index().charge_to(guest.number, Owner::Sponsor(sponsor.clone()));
+        guest
     }
 
     /// How many bytes a blob has.

@@ -188,6 +188,7 @@ impl Keeper {
     fn look(&mut self) {
         let now = self.clock.now();
         self.keep_secrets();
+        self.preparer.purge();
         self.close_old_batches(now);
         self.finish_what_is_done(now);
         self.end_what_is_lost(now);

@@ -26,7 +26,7 @@ use crate::ledger::entry::Millis;
 /// Jobs that may wait for their preparation.
 const WAITING_MAX: usize = 16;
 /// Jobs that are remembered between quote and submission.
-const READY_MAX: usize = 16;
+const READY_MAX: usize = 4;
 /// How long they are.
 const READY_MS: Millis = 10 * 60 * 1000;
 /// A job that can be issued.
@@ -135,7 +135,7 @@ fn check(kind: Kind, prepared: &Prepared, cost: &Arc<CostMap>) -> Result<(), Por
 }
 
 fn prepare(blobs: &Blobs, sponsor: &SponsorName, kind: Kind, spec: &Value) -> Result<Ready, PortError> {
-    let guest = blobs.guest();
+    let guest = blobs.guest_of(sponsor);
     let sponsor = Owner::Sponsor(sponsor.clone());
     let mut store = SponsorStore { blobs: blobs.clone(), sponsor, guest: guest.owner(), fault: None };
     let prepared = range::prepare(kind, spec, &mut store).map_err(|error| match error {
@@ -171,11 +171,17 @@ impl Preparer {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets what was prepared too long ago, and what was made for it.
+    pub(super) fn purge(&self) {
+        let now = self.clock.now();
+        self.remembered().retain(|entry| now.saturating_sub(entry.at) < READY_MS);
+    }
+
     /// The place of a job among those remembered, where it may have to be prepared yet.
     fn place(&self, key: Key) -> Arc<OnceCell<Arc<Ready>>> {
+        self.purge();
         let now = self.clock.now();
         let mut remembered = self.remembered();
-        remembered.retain(|entry| now.saturating_sub(entry.at) < READY_MS);
         if let Some(entry) = remembered.iter().find(|entry| entry.key == key) {
             return entry.ready.clone();
         }
