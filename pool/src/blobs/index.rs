@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use lode_protocol::Digest;
+use lode_protocol::ids::JobId;
 
 use super::owner::{Owner, Queue, Quota};
 use super::tree::Tree;
@@ -79,8 +80,14 @@ pub(super) struct Index {
     uploads: usize,
     /// Uploads of results under way.
     result_uploads: usize,
+    /// What owners are to have in all, once everything that they wait for is here.
+    promised: HashMap<Owner, u64>,
+    /// Units that name a blob as their result, where a count was begun.
+    claims: HashMap<(JobId, Digest), usize>,
     /// Guests that are here, and the number of the next.
     guests: HashSet<u64>,
+    /// Sponsors that guests are charged to.
+    patrons: HashMap<u64, Owner>,
     next_guest: u64,
 }
 
@@ -112,6 +119,9 @@ impl Index {
         let (true, Some(entry)) = (holdings.blobs.remove(digest), self.blobs.get_mut(digest)) else { return false };
         holdings.charged -= charge(entry.bytes);
         entry.owners -= 1;
+        if let Owner::Job(job) = owner {
+            self.claims.remove(&(*job, *digest));
+        }
         let (last, bytes) = (entry.owners == 0, entry.bytes);
         self.forget_if_empty(owner);
         if last {
@@ -119,6 +129,19 @@ impl Index {
             self.charged -= charge(bytes);
         }
         last
+    }
+
+    /// Counts a unit whose result a job's blob is; `new` where the job has it for that alone.
+    pub(super) fn claim(&mut self, job: JobId, digest: Digest, new: bool) {
+        // What it had already, e.g. as an input or from before a restart, is never counted down to nothing.
+        *self.claims.entry((job, digest)).or_insert(usize::from(!new)) += 1;
+    }
+
+    /// Counts a unit less; whether it was the last, and nothing else needs the blob.
+    pub(super) fn unclaim(&mut self, job: JobId, digest: Digest) -> bool {
+        let Some(count) = self.claims.get_mut(&(job, digest)) else { return false };
+        *count = count.saturating_sub(1);
+        *count == 0
     }
 
     fn forget_if_empty(&mut self, owner: &Owner) {
@@ -152,6 +175,18 @@ impl Index {
         number
     }
 
+    /// Charges what a guest has to a sponsor.
+    pub(super) fn charge_to(&mut self, number: u64, sponsor: Owner) {
+        self.patrons.insert(number, sponsor);
+    }
+
+    /// What a sponsor has, and what is made of it.
+    fn charged_with_guests(&self, sponsor: &Owner) -> u64 {
+        let charged = |owner: &Owner| self.owners.get(owner).map_or(0, |holdings| holdings.charged);
+        let guests = self.patrons.iter().filter(|(_, patron)| *patron == sponsor);
+        charged(sponsor) + guests.map(|(number, _)| charged(&Owner::Guest(*number))).sum::<u64>()
+    }
+
     /// Whether an owner is one that still may be given something.
     pub(super) fn is_here(&self, owner: &Owner) -> bool {
         match owner {
@@ -163,6 +198,8 @@ impl Index {
     /// Sees a guest out; gives the files of what arrived of its uploads. Its blobs are still to be released.
     pub(super) fn lose_guest(&mut self, number: u64) -> Vec<PathBuf> {
         self.guests.remove(&number);
+        self.promised.remove(&Owner::Guest(number));
+        self.patrons.remove(&number);
         let of_guest =
             |key: &PartKey, state: &PartState| key.0 == Owner::Guest(number) && matches!(state, PartState::Waiting(_));
         let left: Vec<_> = self.parts.extract_if(|key, state| of_guest(key, state)).collect();
@@ -214,6 +251,29 @@ impl Index {
         (self.blobs.len(), self.charged)
     }
 
+    /// What those that were promised room do not have yet.
+    fn owed(&self) -> u64 {
+        let owed = |(owner, bytes): (&Owner, &u64)| {
+            bytes.saturating_sub(self.owners.get(owner).map_or(0, |holdings| holdings.charged))
+        };
+        self.promised.iter().map(owed).fold(0, u64::saturating_add)
+    }
+
+    /// Room that is neither taken nor promised.
+    pub(super) fn free(&self, limits: &Limits) -> u64 {
+        limits.total_bytes.saturating_sub(self.charged).saturating_sub(self.owed())
+    }
+
+    /// Keeps room for an owner until it has so many bytes in all, whether there is so much or not.
+    pub(super) fn promise(&mut self, owner: &Owner, bytes: u64) {
+        self.promised.insert(owner.clone(), bytes);
+    }
+
+    /// Keeps no room for an owner any more.
+    pub(super) fn forget_promise(&mut self, owner: &Owner) {
+        self.promised.remove(owner);
+    }
+
     /// Counts one more upload.
     pub(super) fn enter(&mut self, owner: &Owner, quota: &Quota, limits: &Limits) -> Result<(), BlobError> {
         let here = self.owners.get(owner).map_or(0, |holdings| holdings.uploads);
@@ -223,7 +283,7 @@ impl Index {
         let (under_way, most) = match quota.queue {
             Queue::Sponsors => (&mut self.uploads, limits.uploads),
             Queue::Results => (&mut self.result_uploads, limits.result_uploads),
-            Queue::Own => (&mut 0, usize::MAX),
+            Queue::Own | Queue::Owed => (&mut 0, usize::MAX),
         };
         if *under_way >= most {
             return Err(BlobError::Busy(format!("{under_way} uploads are under way, the most")));
@@ -238,7 +298,7 @@ impl Index {
         match quota.queue {
             Queue::Sponsors => self.uploads -= 1,
             Queue::Results => self.result_uploads -= 1,
-            Queue::Own => {}
+            Queue::Own | Queue::Owed => {}
         }
         self.holdings(owner).uploads -= 1;
         self.forget_if_empty(owner);
@@ -256,8 +316,24 @@ impl Index {
         quota: &Quota,
         limits: &Limits,
     ) -> Result<(), BlobError> {
-        let (held, total) = (self.holdings(owner).charged, self.charged);
+        let (held, taken) = (self.holdings(owner).charged, self.charged);
+        let patron = if let Owner::Guest(number) = owner { self.patrons.get(number) } else { None };
+        let total = match quota.queue {
+            // What is promised to jobs is not a sponsor's.
+            Queue::Sponsors => taken.saturating_add(self.owed()),
+            Queue::Own if patron.is_some() => taken.saturating_add(self.owed()),
+            Queue::Results | Queue::Own | Queue::Owed => taken,
+        };
         let fits = |held: u64, most: u64| held.checked_add(more).is_some_and(|sum| sum <= most);
+        if let Some(patron) = patron {
+            let (held, most) = (self.charged_with_guests(patron), limits.sponsor_bytes);
+            if !fits(held, most) {
+                return Err(BlobError::Full(format!(
+                    "a sponsor's blobs, with what was made of them for quotes of the last minutes, have at most {most} \
+                     bytes; yours have {held}"
+                )));
+            }
+        }
         if !fits(held, quota.bytes) {
             let most = quota.bytes;
             return Err(BlobError::Full(match owner {
@@ -267,10 +343,14 @@ impl Index {
                 _ => format!("the results of a connection have at most {most} bytes; yours have {held}"),
             }));
         }
-        if !fits(total, limits.total_bytes) {
+        if quota.queue != Queue::Owed && !fits(total, limits.total_bytes) {
             let most = limits.total_bytes;
+            let kept = match total - taken {
+                0 => String::new(),
+                kept => format!(", and {kept} are kept for the results of open jobs"),
+            };
             return Err(BlobError::Full(format!(
-                "all blobs and uploads of this pool have at most {most} bytes; they have {total}"
+                "all blobs and uploads of this pool have at most {most} bytes; they have {taken}{kept}"
             )));
         }
         self.holdings(owner).charged += more;

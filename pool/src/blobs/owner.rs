@@ -39,11 +39,16 @@ pub enum Queue {
     Results,
     /// The pool's own, which are as many as it makes.
     Own,
+    /// The files of jobs that are done: what they are made of goes after them, so they may pass the room for all.
+    Owed,
 }
 
 impl Quota {
     /// What the pool keeps itself: bounded by the room for all blobs only.
     pub const OWN: Quota = Quota { blob_bytes: u64::MAX, bytes: u64::MAX, uploads: usize::MAX, queue: Queue::Own };
+
+    /// The file of a job, which nothing may keep from being assembled.
+    pub const FILE: Quota = Quota { queue: Queue::Owed, ..Quota::OWN };
 
     /// What a sponsor may have.
     #[must_use]

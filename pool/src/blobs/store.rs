@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lode_protocol::Digest;
-use lode_protocol::ids::JobId;
+use lode_protocol::ids::{JobId, SponsorName};
 
 use super::index::Index;
 use super::owner::{Guest, Owner, Quota};
@@ -179,11 +179,52 @@ impl Blobs {
         self.0.limits.total_bytes.saturating_sub(self.index().totals().1)
     }
 
+    /// Bytes that all blobs may have.
+    #[must_use]
+    pub fn most(&self) -> u64 {
+        self.0.limits.total_bytes
+    }
+
+    /// Keeps room for a job until it has so many bytes in all, its inputs among them, or is over.
+    pub fn promise(&self, job: JobId, bytes: u64) {
+        self.index().promise(&Owner::Job(job), bytes);
+    }
+
+    /// Keeps no room for a job any more.
+    pub fn forget_promise(&self, job: JobId) {
+        self.index().forget_promise(&Owner::Job(job));
+    }
+
+    /// Keeps room for a job that has no name yet, while the guest that is given is here.
+    ///
+    /// # Errors
+    /// The room that is neither taken nor kept for others, which is less.
+    pub fn reserve(&self, bytes: u64) -> Result<Guest, u64> {
+        let guest = self.guest();
+        let mut index = self.index();
+        let free = index.free(&self.0.limits);
+        if bytes > free {
+            drop(index);
+            return Err(free);
+        }
+        index.promise(&guest.owner(), bytes);
+        drop(index);
+        Ok(guest)
+    }
+
     /// Lets in an owner that lasts as long as what is given.
     #[must_use]
     pub fn guest(&self) -> Guest {
         let number = self.index().new_guest();
         Guest { blobs: self.clone(), number }
+    }
+
+    /// Lets in a guest whose blobs count among a sponsor's.
+    #[must_use]
+    pub fn guest_of(&self, sponsor: &SponsorName) -> Guest {
+        let guest = self.guest();
+        self.index().charge_to(guest.number, Owner::Sponsor(sponsor.clone()));
+        guest
     }
 
     /// How many bytes a blob has.
@@ -256,6 +297,37 @@ impl Blobs {
     /// There is none, the owner is a guest that has left, or the disk fails.
     pub fn adopt(&self, owner: &Owner, digest: &Digest) -> Result<bool, BlobError> {
         let turn = lock(&self.0.naming);
+        let new = self.adopt_in_turn(owner, digest);
+        drop(turn);
+        new
+    }
+
+    /// Makes a blob that is here the result of one more unit of a job. On stable storage when this returns.
+    ///
+    /// # Errors
+    /// There is none, or the disk fails.
+    pub fn claim(&self, job: JobId, digest: &Digest) -> Result<(), BlobError> {
+        let turn = lock(&self.0.naming);
+        let new = self.adopt_in_turn(&Owner::Job(job), digest)?;
+        self.index().claim(job, *digest, new);
+        drop(turn);
+        Ok(())
+    }
+
+    /// Takes a blob from a job as the result of one of its units; it stays while another unit, or the job, needs it.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn unclaim(&self, job: JobId, digest: &Digest) -> Result<(), BlobError> {
+        let turn = lock(&self.0.naming);
+        let last = self.index().unclaim(job, *digest);
+        let mark = if last { self.unname_in_turn(&Owner::Job(job), digest)? } else { None };
+        drop(turn);
+        sync_mark(mark)
+    }
+
+    /// [`Blobs::adopt`] for whoever has the turn to name.
+    fn adopt_in_turn(&self, owner: &Owner, digest: &Digest) -> Result<bool, BlobError> {
         self.bytes(digest)?;
         if self.owns(owner, digest) {
             return Ok(false);
@@ -270,7 +342,6 @@ impl Blobs {
             return Err(error);
         }
         self.index().found_owner(owner, *digest);
-        drop(turn);
         Ok(true)
     }
 
@@ -279,11 +350,8 @@ impl Blobs {
     /// # Errors
     /// The disk fails.
     pub fn release(&self, owner: &Owner, digest: &Digest) -> Result<(), BlobError> {
-        if let Some(mark) = self.unname(owner, digest)? {
-            let dir = mark.parent().expect("a mark is in a directory");
-            sync_dir(dir).map_err(io_error(dir))?;
-        }
-        Ok(())
+        let mark = self.unname(owner, digest)?;
+        sync_mark(mark)
     }
 
     /// Takes all blobs from this owner, as [`Blobs::release`] does.
@@ -321,6 +389,12 @@ impl Blobs {
     /// Takes an owner's name away, and the blob with the last; gives the name if it was there.
     fn unname(&self, owner: &Owner, digest: &Digest) -> Result<Option<PathBuf>, BlobError> {
         let turn = lock(&self.0.naming);
+        let mark = self.unname_in_turn(owner, digest);
+        drop(turn);
+        mark
+    }
+
+    fn unname_in_turn(&self, owner: &Owner, digest: &Digest) -> Result<Option<PathBuf>, BlobError> {
         if !self.owns(owner, digest) {
             return Ok(None);
         }
@@ -331,7 +405,6 @@ impl Blobs {
         if self.index().lose_owner(owner, digest) {
             self.remove(digest)?;
         }
-        drop(turn);
         Ok(mark)
     }
 
@@ -440,6 +513,13 @@ fn make_mark(mark: &Path) -> Result<(), BlobError> {
     make_dir(owner)?;
     File::create(mark).and_then(|file| file.sync_all()).map_err(io_error(mark))?;
     sync_dir(owner).map_err(io_error(owner))
+}
+
+/// Sees to it that a name that was removed stays so.
+fn sync_mark(mark: Option<PathBuf>) -> Result<(), BlobError> {
+    let Some(mark) = mark else { return Ok(()) };
+    let dir = mark.parent().expect("a mark is in a directory");
+    sync_dir(dir).map_err(io_error(dir))
 }
 
 /// Takes an owner's name back whose blob did not come to be.

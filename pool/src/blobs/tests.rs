@@ -590,3 +590,62 @@ mod histories {
         }
     }
 }
+
+#[test]
+fn room_that_is_kept_for_a_job_is_no_sponsors_and_its_file_needs_none() {
+    let home = Home::new();
+    let blobs = home.open();
+    let (job, owner) = (JobId(7), Owner::Job(JobId(7)));
+    assert_eq!(blobs.reserve((6 << 20) + 1).unwrap_err(), 6 << 20);
+    let room = blobs.reserve(5 << 20).unwrap();
+    assert_eq!(blobs.reserve((1 << 20) + 1).unwrap_err(), 1 << 20);
+    blobs.promise(job, 5 << 20);
+    drop(room);
+    assert!(matches!(upload(&blobs, "acme", ONCE, &content(1, 2 << 20)), Err(BlobError::Full(_))));
+    blobs.put(&owner, &content(2, 3 << 20)).unwrap();
+    // What has come of it is not kept twice.
+    assert_eq!(blobs.reserve((1 << 20) + 1).unwrap_err(), 1 << 20);
+    blobs.put(&owner, &content(3, 3 << 20)).unwrap();
+    assert!(matches!(blobs.put(&owner, &content(4, 1 << 20)), Err(BlobError::Full(_))));
+    let mut file = blobs.begin_within(&owner, Quota::FILE, ONCE, Some(7 << 20)).unwrap();
+    file.write(&content(4, 7 << 20)).unwrap();
+    file.finish().unwrap();
+    assert_eq!(blobs.room(), 0);
+    blobs.forget_promise(job);
+    blobs.release_all(&owner).unwrap();
+    upload(&blobs, "acme", ONCE, &content(1, 2 << 20)).unwrap();
+}
+
+#[test]
+fn a_result_stays_while_any_unit_or_the_job_itself_needs_it() {
+    let home = Home::new();
+    let blobs = home.open();
+    let (job, owner, guest) = (JobId(7), Owner::Job(JobId(7)), blobs.guest());
+    let result = blobs.put(&guest.owner(), b"result").unwrap().digest;
+    let input = blobs.put(&guest.owner(), b"input").unwrap().digest;
+    blobs.adopt(&owner, &input).unwrap();
+    for digest in [&result, &result, &input] {
+        blobs.claim(job, digest).unwrap();
+    }
+    blobs.unclaim(job, &result).unwrap();
+    assert!(blobs.owns(&owner, &result));
+    for digest in [&result, &input] {
+        blobs.unclaim(job, digest).unwrap();
+    }
+    assert!(!blobs.owns(&owner, &result));
+    assert!(blobs.owns(&owner, &input) && blobs.owns(&guest.owner(), &result));
+}
+
+#[test]
+fn what_is_made_of_a_sponsors_blobs_counts_among_them() {
+    let home = Home::new();
+    let blobs = home.open();
+    upload(&blobs, "acme", ONCE, &content(1, 1 << 20)).unwrap();
+    let [first, second] = [0, 1].map(|_| blobs.guest_of(&"acme".parse().unwrap()));
+    blobs.put(&first.owner(), &content(2, 2 << 20)).unwrap();
+    let over = content(3, (1 << 20) + 1);
+    assert!(matches!(blobs.put(&second.owner(), &over), Err(BlobError::Full(_))));
+    blobs.put(&blobs.guest_of(&"other".parse().unwrap()).owner(), &over).unwrap();
+    drop(first);
+    blobs.put(&second.owner(), &over).unwrap();
+}

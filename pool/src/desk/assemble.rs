@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::files::JobFiles;
 use super::results::Results;
 use crate::blobs::tree::PIECE_BYTES;
-use crate::blobs::{BlobError, Blobs, Delivery, Owner};
+use crate::blobs::{BlobError, Blobs, Delivery, Owner, Quota};
 use crate::ledger::journal::sync_dir;
 
 /// What a finished job's file is.
@@ -138,7 +138,9 @@ impl Shelf {
         let made = range::assemble(files.kind, &files.spec, &mut read, file).map_err(AssembleError::Kind)?;
         let io = io_error(&self.dir);
         let bytes = file.seek(io::SeekFrom::End(0)).and_then(|bytes| file.rewind().map(|()| bytes)).map_err(io)?;
-        let mut upload = self.blobs.begin(&Owner::Job(files.job), Delivery::Once { expected: None }, Some(bytes))?;
+        let owner = Owner::Job(files.job);
+        let mut upload =
+            self.blobs.begin_within(&owner, Quota::FILE, Delivery::Once { expected: None }, Some(bytes))?;
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             match file.read(&mut piece).map_err(io_error(&self.dir))? {

@@ -44,6 +44,12 @@ impl JobFiles {
     }
 }
 
+/// Bytes that a job's results take, and as many again for its file.
+#[must_use]
+pub fn room_needed(elements: u64, element_bytes: u64) -> u64 {
+    elements.saturating_mul(element_bytes).saturating_mul(2)
+}
+
 /// Why something cannot be computed or compared: the pool's own fault, never a miner's.
 #[derive(Debug, thiserror::Error)]
 pub enum FileFault {

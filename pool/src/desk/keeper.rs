@@ -161,7 +161,10 @@ impl Keeper {
     async fn heard(&mut self, event: Event) {
         match event {
             Event::Range(Happened::Unit(unit)) => self.unit(&unit),
-            Event::Range(Happened::BatchClosed(batch)) => self.batch_closed(batch),
+            Event::Range(Happened::BatchClosed(batch)) => {
+                self.note_batch(&batch);
+                self.batch_closed(batch);
+            }
             Event::Range(Happened::Matured(matured)) => self.matured(matured.batch, matured.job),
             Event::Range(Happened::Voided(void)) => self.voided(void).await,
             Event::Range(Happened::Ending(job, outcome)) => self.ending(job, outcome),
@@ -185,6 +188,7 @@ impl Keeper {
     fn look(&mut self) {
         let now = self.clock.now();
         self.keep_secrets();
+        self.preparer.purge();
         self.close_old_batches(now);
         self.finish_what_is_done(now);
         self.end_what_is_lost(now);

@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::crew::{Crew, CrewError, half_the_cores};
+use super::files::room_needed;
 use crate::blobs::{BlobError, Blobs, Guest, Owner};
 use crate::clock::Clock;
 use crate::jobs::range::RangeJob;
@@ -25,7 +26,7 @@ use crate::ledger::entry::Millis;
 /// Jobs that may wait for their preparation.
 const WAITING_MAX: usize = 16;
 /// Jobs that are remembered between quote and submission.
-const READY_MAX: usize = 16;
+const READY_MAX: usize = 4;
 /// How long they are.
 const READY_MS: Millis = 10 * 60 * 1000;
 /// A job that can be issued.
@@ -134,7 +135,7 @@ fn check(kind: Kind, prepared: &Prepared, cost: &Arc<CostMap>) -> Result<(), Por
 }
 
 fn prepare(blobs: &Blobs, sponsor: &SponsorName, kind: Kind, spec: &Value) -> Result<Ready, PortError> {
-    let guest = blobs.guest();
+    let guest = blobs.guest_of(sponsor);
     let sponsor = Owner::Sponsor(sponsor.clone());
     let mut store = SponsorStore { blobs: blobs.clone(), sponsor, guest: guest.owner(), fault: None };
     let prepared = range::prepare(kind, spec, &mut store).map_err(|error| match error {
@@ -145,6 +146,16 @@ fn prepare(blobs: &Blobs, sponsor: &SponsorName, kind: Kind, spec: &Value) -> Re
     })?;
     let cost = Arc::new(cost_of(kind, &prepared)?);
     check(kind, &prepared, &cost)?;
+    let (needed, most) = (room_needed(cost.elements(), prepared.element_bytes), blobs.most());
+    if needed > most {
+        return Err(wrong(
+            "spec",
+            format!(
+                "its results and its file take up to {needed} bytes where this pool keeps at most {most} of all jobs; \
+                 fewer pixels or frames take less"
+            ),
+        ));
+    }
     Ok(Ready { kind, prepared, cost, _guest: guest })
 }
 
@@ -160,11 +171,17 @@ impl Preparer {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets what was prepared too long ago, and what was made for it.
+    pub(super) fn purge(&self) {
+        let now = self.clock.now();
+        self.remembered().retain(|entry| now.saturating_sub(entry.at) < READY_MS);
+    }
+
     /// The place of a job among those remembered, where it may have to be prepared yet.
     fn place(&self, key: Key) -> Arc<OnceCell<Arc<Ready>>> {
+        self.purge();
         let now = self.clock.now();
         let mut remembered = self.remembered();
-        remembered.retain(|entry| now.saturating_sub(entry.at) < READY_MS);
         if let Some(entry) = remembered.iter().find(|entry| entry.key == key) {
             return entry.ready.clone();
         }

@@ -9,9 +9,9 @@ use lode_kinds::range::Section;
 use lode_protocol::Digest;
 use lode_protocol::ids::JobId;
 
-use super::files::JobFiles;
+use super::files::{JobFiles, room_needed};
 use super::prepare::{Preparer, Ready};
-use crate::blobs::{BlobError, Blobs, Owner};
+use crate::blobs::{BlobError, Blobs, Owner, charge};
 use crate::ledger::entry::{RangeTerms, Terms};
 use crate::specs::{RangeSpec, Specs};
 
@@ -35,6 +35,20 @@ fn inputs(sections: &[Section]) -> Vec<Digest> {
 pub fn adopt_inputs(blobs: &Blobs, job: JobId, sections: &[Section]) -> Result<(), BlobError> {
     let owner = Owner::Job(job);
     inputs(sections).iter().try_for_each(|input| blobs.adopt(&owner, input).map(drop))
+}
+
+/// Keeps room for what a job will have: its inputs, its results and its file.
+pub(super) fn promise_room(blobs: &Blobs, files: &JobFiles) {
+    let mut bytes: Vec<(Digest, u64)> = files
+        .sections
+        .iter()
+        .flat_map(|section| &section.inputs)
+        .map(|input| (Digest(input.digest), input.bytes))
+        .collect();
+    bytes.sort_unstable();
+    bytes.dedup();
+    let inputs = bytes.iter().map(|(_, bytes)| charge(*bytes)).fold(0, u64::saturating_add);
+    blobs.promise(files.job, inputs.saturating_add(room_needed(files.elements(), files.element_bytes)));
 }
 
 /// The files of a job that is to be opened.

@@ -153,7 +153,10 @@ impl Reference {
     pub(crate) async fn deliver(&self, face: &Face, job: JobId, unit: Unit) -> Result<Done, LedgerError> {
         let Unit { key, first, count, wrong, duplicate } = unit;
         let bytes = self.result(first, count, wrong);
-        let digest = face.blobs.put(&Owner::Job(job), &bytes).unwrap().digest.0;
+        let guest = face.blobs.guest();
+        let digest = face.blobs.put(&guest.owner(), &bytes).unwrap().digest;
+        face.blobs.claim(job, &digest).unwrap();
+        let digest = digest.0;
         let user = format!("miner{key}.rig").parse().unwrap();
         let count = u32::try_from(count).unwrap();
         let claim = UnitClaim { job, user, key: [key; 32], first, count, digest, duplicate };
@@ -272,6 +275,12 @@ async fn a_wrong_result_is_void_and_its_elements_are_done_again() {
     // Its right unit goes with it.
     until("the other's verdict", || record(face, job).elements_matured == 8).await;
     assert_eq!((record(face, job).elements_done, record(face, job).closed), (8, None));
+    let has = |unit: (u64, u64, bool)| {
+        let bytes = reference.result(unit.0, unit.1, unit.2);
+        face.blobs.owns(&Owner::Job(job), &Digest(*blake3::hash(&bytes).as_bytes()))
+    };
+    until("the void results to go", || !has((4, 2, false)) && !has((6, 2, true))).await;
+    assert!(has((0, 4, false)) && has((8, 4, false)));
     let banned = reference.deliver(face, job, right(2, 4, 4)).await;
     assert_eq!(banned, Err(LedgerError::Refused(Refusal::Banned)));
     reference.deliver(face, job, right(3, 4, 4)).await.unwrap();
@@ -484,5 +493,38 @@ async fn a_spec_that_cannot_be_prepared_names_what_is_wrong() {
     assert!(matches!(quoted, Err(PortError::Fields(_))), "{quoted:?}");
     // Nothing of what was made is left but what is remembered for a submission.
     assert_eq!(face.blobs.jobs(), []);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_room_for_its_results_is_not_opened() {
+    let reference = Reference::new();
+    let bytes = 2 * ELEMENTS * reference.prepared.element_bytes;
+    let with_room = |total_bytes| {
+        let config = config();
+        Config { blobs: crate::blobs::Limits { total_bytes, ..config.blobs }, ..config }
+    };
+    let idempotency = || lode_dashboard::port::Idempotency { key: "once".into(), body: [1; 32] };
+    let dir = tempfile::tempdir().unwrap();
+    let house = open(dir.path(), &with_room(bytes - 1));
+    let sponsor = reference.sponsor(&house.face).await;
+    let never = house.face.submit(&sponsor, request(&reference.digest, 1000), None).await;
+    assert!(matches!(never, Err(PortError::Fields(_))), "{never:?}");
+    house.stop().await;
+    // Room for one, its scene and its inputs.
+    let dir = tempfile::tempdir().unwrap();
+    let house = open(dir.path(), &with_room(bytes + bytes / 2 + (32 << 10)));
+    let face = &house.face;
+    let sponsor = reference.sponsor(face).await;
+    let submit = async |idempotency| face.submit(&sponsor, request(&reference.digest, 1000), idempotency).await;
+    let first = submit(Some(idempotency())).await.unwrap();
+    let second = submit(None).await;
+    assert!(matches!(second, Err(PortError::Full(_))), "{second:?}");
+    let again = submit(Some(idempotency())).await.unwrap();
+    assert_eq!((first.created, again.created, again.job.id), (true, false, first.job.id));
+    reference.deliver(face, first.job.id, right(1, 0, ELEMENTS)).await.unwrap();
+    closed(face, first.job.id).await;
+    until("room for another", || face.blobs.blobs_of(&Owner::Job(first.job.id)).len() == 1).await;
+    submit(None).await.unwrap();
     house.stop().await;
 }

@@ -11,7 +11,9 @@ use lode_protocol::{RateCard, Work};
 
 use super::jobs::idempotency_digest;
 use super::{Face, record, refused, to_the_end};
+use crate::blobs::Guest;
 use crate::blobs::port::Downloading;
+use crate::desk::files::room_needed;
 use crate::desk::prepare::Ready;
 use crate::desk::restore::{adopt_inputs, files_of};
 use crate::jobs::book::OPEN_JOBS_MAX;
@@ -63,8 +65,18 @@ pub(super) async fn submit(
         return Err(PortError::Busy(format!("{OPEN_JOBS_MAX} jobs are open already; try again when one has ended")));
     }
     let quote = quote_of(face, request, &ready);
+    let needed = room_needed(ready.cost.elements(), ready.prepared.element_bytes);
+    let room = match face.blobs.reserve(needed) {
+        Ok(room) => room,
+        // What opened before has its room.
+        Err(free) => {
+            let before = idempotency.and_then(|idempotency| opened_before(face, sponsor, idempotency));
+            let Some(before) = before else { return Err(no_room(needed, free, face.blobs.most())) };
+            return Ok(Submitted { job: face.view(&before), quote, created: false });
+        }
+    };
     let new = new_job(face, sponsor, request, &ready, idempotency).await?;
-    match open(face, new, request, ready).await? {
+    match open(face, new, request, ready, room).await? {
         Done::Opened(id) => {
             tracing::info!(job = %id, %sponsor, kind = kind.name(), "job opened");
             Ok(Submitted { job: face.view(&face.record(id)?), quote, created: true })
@@ -115,7 +127,28 @@ async fn new_job(
     })
 }
 
-async fn open(face: &Face, new: NewJob, request: &JobRequest, ready: Arc<Ready>) -> Result<Done, PortError> {
+fn no_room(needed: u64, free: u64, most: u64) -> PortError {
+    PortError::Full(format!(
+        "the results and the file of this job take up to {needed} bytes, and of the {most} that this pool keeps {free} \
+         are neither taken nor kept for open jobs; submit it again when another job has ended, or ask for less"
+    ))
+}
+
+/// The open job that this very request has opened.
+fn opened_before(face: &Face, sponsor: &SponsorName, idempotency: &Idempotency) -> Option<Job> {
+    let wanted = Some(idempotency_digest(sponsor, idempotency));
+    let mut jobs = face.blobs.jobs().into_iter().filter_map(|id| face.record(id).ok());
+    jobs.find(|job| job.terms.idempotency == wanted)
+}
+
+/// Opens a job; `room` is kept for it until the desk has it.
+async fn open(
+    face: &Face,
+    new: NewJob,
+    request: &JobRequest,
+    ready: Arc<Ready>,
+    room: Guest,
+) -> Result<Done, PortError> {
     let (shared, desk, blobs, spec) =
         (face.shared.clone(), face.desk.clone(), face.blobs.clone(), request.spec.clone());
     to_the_end(async move {
@@ -131,6 +164,7 @@ async fn open(face: &Face, new: NewJob, request: &JobRequest, ready: Arc<Ready>)
             return Err(error);
         }
         desk.open(record(&shared, id)?, files).await;
+        drop(room);
         // A cancellation that was quicker than the offer found no job in the hall.
         if let Some(at) = record(&shared, id)?.cancel_at {
             shared.hall.cancel_at(id, at).await;

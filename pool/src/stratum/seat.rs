@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use super::Shared;
 use super::passes::{LINGER_MS, Pass};
 use super::ranges::Held;
-use crate::blobs::Owner;
 use crate::jobs::assign::ConnectionId;
 use crate::jobs::range::floor::{Hand, TOLD_MAX, Told};
 use crate::jobs::range::hall::{Refused, Submitted};
@@ -105,20 +104,25 @@ impl Seat {
         let (shared, id, job, lease) = (self.shared.clone(), self.id, held.job, held.lease);
         tokio::spawn(async move {
             let blobs = shared.blobs.clone();
-            let kept = spawn_blocking(move || blobs.adopt(&Owner::Job(job), &digest)).await;
+            let kept = spawn_blocking(move || blobs.claim(job, &digest)).await;
             match kept.map(|kept| kept.map_err(|error| error.to_string())) {
-                Ok(Ok(_)) => {}
+                Ok(Ok(())) => {}
                 Ok(Err(why)) => return UnitOutcome::NotKept(why),
                 Err(_) => return UnitOutcome::NotKept("the pool stops".into()),
             }
             let submitted = shared.hall.submit(id, lease, user, digest).await;
-            if !shared.hall.is_open(job) && matches!(submitted, Submitted::Refused(_)) {
-                // What the job had may have been cleared away before this was added to it. Where it is open, the
-                // result of another unit may be the same, and goes with the job.
+            let is_over = match &submitted {
+                Submitted::Accepted { .. } => false,
+                Submitted::Refused(Refused::Duplicate | Refused::Stale | Refused::Banned) => true,
+                // It may be in the ledger all the same; what the job had may have been cleared away before this was
+                // added to it.
+                Submitted::Refused(Refused::Other(_)) => !shared.hall.is_open(job),
+            };
+            if is_over {
                 let blobs = shared.blobs.clone();
-                let released = spawn_blocking(move || blobs.release(&Owner::Job(job), &digest)).await;
+                let released = spawn_blocking(move || blobs.unclaim(job, &digest)).await;
                 if let Ok(Err(error)) = released {
-                    tracing::warn!(%job, %digest, %error, "a result of a job that is over stays");
+                    tracing::warn!(%job, %digest, %error, "a result that was refused stays until its job ends");
                 }
             }
             UnitOutcome::Submitted(submitted)

@@ -1,11 +1,12 @@
 //! Open range jobs: from their opening, through the units that come in, to their end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use lode_protocol::Digest;
 
 use super::super::again_at;
 use super::super::files::Done;
+use super::super::restore::promise_room;
 use super::super::results::Results;
 use super::audits::claim_of;
 use super::*;
@@ -14,6 +15,9 @@ use crate::jobs::range::RangeJob;
 use crate::ledger::entry::{AuditPolicy, Millis, Outcome as Ending};
 use crate::ledger::events::{UnitInfo, VoidInfo};
 use crate::ledger::fold::Job;
+
+/// Bytes of results that close the batch of a key that is not trusted yet: they are on the disk until its verdict.
+const UNCHECKED_BYTES_MAX: u64 = 64 << 20;
 
 /// Whether a job can be worked on.
 #[derive(Debug)]
@@ -46,6 +50,10 @@ pub(super) struct Open {
     pub(super) done: Done,
     /// Open batches by key.
     pub(super) gathering: HashMap<[u8; 32], Gathering>,
+    /// Digests of the results of closed batches without a verdict.
+    batches: HashMap<u64, Vec<Digest>>,
+    /// Keys of which the last batch was not checked whole.
+    trusted: HashSet<[u8; 32]>,
     /// Elements of which the batches have matured.
     pub(super) matured: u64,
     /// When its assembly may begin; `None` while it is under way or done.
@@ -65,6 +73,8 @@ impl Open {
             elements: range.cost.elements(),
             done: Done::new(),
             gathering: HashMap::new(),
+            batches: HashMap::new(),
+            trusted: HashSet::new(),
             matured: job.elements_matured,
             assemble_at: Some(0),
             finished: None,
@@ -86,6 +96,14 @@ impl Open {
         let at = unit.at;
         let gathering = self.gathering.entry(unit.key).or_insert(Gathering { since: at, claims: Vec::new() });
         gathering.claims.push(claim_of(unit));
+    }
+
+    /// Whether a key has delivered as much as may wait for its first verdicts.
+    fn is_full(&self, key: &[u8; 32]) -> bool {
+        let element_bytes = self.record.terms.range().map_or(0, |range| u64::from(range.element_bytes));
+        let elements =
+            self.gathering.get(key).map_or(0, |gathering| gathering.claims.iter().map(|claim| claim.count).sum());
+        !self.trusted.contains(key) && element_bytes.saturating_mul(elements) > UNCHECKED_BYTES_MAX
     }
 
     /// What the hall issues.
@@ -130,6 +148,7 @@ impl Keeper {
         let Some(open) = self.jobs.get_mut(&job) else { return };
         match files {
             Ok(files) => {
+                promise_room(&self.blobs, &files);
                 open.state = State::Ready(files.clone());
                 let offer = open.offer(&files);
                 let is_issued = open.record.ending.is_none();
@@ -154,6 +173,32 @@ impl Keeper {
         } else {
             open.done.insert(unit.first, claim_of(unit));
         }
+        let (job, key) = (unit.job, unit.key);
+        if self.jobs.get(&job).is_some_and(|open| open.is_full(&key)) {
+            self.ask(Ask::CloseBatch(job, key), Command::CloseBatch { job, key });
+        }
+    }
+
+    /// Notes what a batch that waits for its verdict is made of.
+    pub(super) fn note_batch(&mut self, batch: &BatchInfo) {
+        let Some(open) = self.jobs.get_mut(&batch.job) else { return };
+        open.batches.insert(batch.batch, batch.units.iter().map(|(_, _, digest)| Digest(*digest)).collect());
+        if batch.all {
+            open.trusted.remove(&batch.key);
+        } else {
+            open.trusted.insert(batch.key);
+        }
+    }
+
+    /// Gives up results that count for nothing, unless another unit has the same.
+    fn unclaim(&self, job: JobId, digests: Vec<Digest>) {
+        let blobs = self.blobs.clone();
+        // Files are removed, which may block.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = digests.iter().try_for_each(|digest| blobs.unclaim(job, digest)) {
+                tracing::warn!(%job, %error, "results of a void batch stay until their job ends");
+            }
+        });
     }
 
     /// Closes the open batch that a result is in, if it is in any.
@@ -189,6 +234,9 @@ impl Keeper {
     pub(super) fn matured(&mut self, batch: u64, job: JobId) {
         self.audits.resolved(batch);
         self.asked.remove(&Ask::Resolve(batch));
+        if let Some(open) = self.jobs.get_mut(&job) {
+            open.batches.remove(&batch);
+        }
         self.look_up_matured(job);
         self.finish_what_is_done(self.clock.now());
     }
@@ -208,6 +256,7 @@ impl Keeper {
         self.asked.remove(&Ask::Resolve(void.batch));
         self.hall.ban(void.key).await;
         let Some(open) = self.jobs.get_mut(&void.job) else { return };
+        let results = open.batches.remove(&void.batch).unwrap_or_default();
         for (first, _) in &void.reopened {
             open.done.remove(first);
         }
@@ -217,6 +266,7 @@ impl Keeper {
         for (first, count) in void.reopened {
             self.hall.reopen(void.job, first, u64::from(count)).await;
         }
+        self.unclaim(void.job, results);
         self.look_up_matured(void.job);
     }
 
@@ -351,6 +401,7 @@ impl Keeper {
 /// Gives up what a closed job has, but for its file.
 fn give_up(blobs: &Blobs, job: JobId, file: Option<Digest>) -> Result<(), BlobError> {
     let owner = Owner::Job(job);
+    blobs.forget_promise(job);
     let not_needed = blobs.blobs_of(&owner).into_iter().filter(|digest| Some(*digest) != file);
     not_needed.into_iter().try_for_each(|digest| blobs.release(&owner, &digest))
 }

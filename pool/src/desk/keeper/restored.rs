@@ -1,5 +1,6 @@
 //! What the pool's last life left: open jobs, batches without a verdict, blobs of jobs that are over.
 
+use super::super::files::room_needed;
 use super::super::restore::load;
 use super::jobs::Gathering;
 use super::*;
@@ -18,6 +19,10 @@ impl Keeper {
                 (batch.key, Gathering { since: batch.since, claims })
             });
             open.gathering = gathering.collect();
+            if let Some(range) = open.record.terms.range() {
+                // Its inputs are counted once its files are read.
+                self.blobs.promise(open.record.terms.job, room_needed(open.elements, u64::from(range.element_bytes)));
+            }
             self.load_files(&open);
             self.jobs.insert(range.job, open);
             range.batches.into_iter().for_each(|batch| self.audits.add(batch));
