@@ -154,6 +154,8 @@ pub enum Start {
 #[derive(Debug)]
 pub struct Floor {
     share_ms: u64,
+    /// Work of a new hand's share: none is reckoned to be slower.
+    least_work: u128,
     /// One unit in so many is a canary; none where it is 0.
     canary: u32,
     jobs: BTreeMap<JobId, Table>,
@@ -173,10 +175,11 @@ pub struct Floor {
 impl Floor {
     /// Without jobs and hands. `chance` tells this run of the pool from others.
     #[must_use]
-    pub fn new(share_ms: u64, canary: u32, chance: u64) -> Floor {
+    pub fn new(share_ms: u64, least_work: u128, canary: u32, chance: u64) -> Floor {
         let mut random = SmallRng::seed_from_u64(chance);
         Floor {
             share_ms,
+            least_work,
             canary,
             jobs: BTreeMap::new(),
             seats: HashMap::new(),
@@ -576,7 +579,7 @@ impl Floor {
             lease: self.next_lease,
             key: seat.hand.key,
             connection: id,
-            pace: Pace { work: seat.hand.want, ms, input_bytes, element_bytes },
+            pace: Pace { work: seat.hand.want, least: self.least_work, ms, input_bytes, element_bytes },
             count_max: (RESULT_BYTES_MAX / element_bytes).clamp(1, u32::MAX.into()),
             unproven: !seat.proven,
             near,

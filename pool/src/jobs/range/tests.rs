@@ -111,7 +111,7 @@ fn key(id: ConnectionId) -> Key {
 }
 
 fn floor() -> Floor {
-    Floor::new(10_000, 0, 7)
+    Floor::new(10_000, 1, 0, 7)
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn jobs_get_work_by_their_price() {
 
 #[test]
 fn a_canary_is_what_another_key_has_done_and_only_where_it_can_be_paid() {
-    let mut floor = Floor::new(10_000, 1, 7);
+    let mut floor = Floor::new(10_000, 1, 1, 7);
     floor.open(job(1, 4, 1.0), 0);
     let mut first = Player::join(&mut floor, 1, 1, 1000, 0);
     let mut second = Player::join(&mut floor, 2, 1, 1000, 0);
@@ -363,7 +363,7 @@ fn a_job_of_which_no_miner_can_be_told_is_kept_for_its_deadline() {
 fn played_hands_finish_a_job_with_each_element_done_once() {
     for seed in 0..20 {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let mut floor = Floor::new(10_000, 8, seed);
+        let mut floor = Floor::new(10_000, 1, 8, seed);
         let mut open = job(1, 6, 1.0);
         // As after a restart.
         open.done = vec![(10, 20), (295, 5)];
@@ -474,7 +474,7 @@ fn house() -> House {
     let (now, stop) = (Arc::<AtomicU64>::default(), CancellationToken::new());
     let time = now.clone();
     let clock = Clock::new(move || time.load(Ordering::Relaxed));
-    let options = Options { share_ms: 10_000, canary: 0 };
+    let options = Options { share_ms: 10_000, least_work: 1, canary: 0 };
     let (hall, usher, impossible) = Hall::start(list.clone(), clock, options, stop.clone());
     tokio::spawn(usher);
     House { hall, list, now, impossible, stop }

@@ -20,7 +20,12 @@ pub type LeaseId = u64;
 /// No lease ends before this.
 pub const TTL_LEAST_MS: Millis = 30_000;
 /// A worker may take so many times as long as its share interval says.
-const TTL_TIMES: u128 = 4;
+const TTL_TIMES: u64 = 4;
+/// Nothing is expected to take longer than this without its transfer: what is known of a worker's speed is a guess, and
+/// a lease that never ends would keep its job from ending.
+const EXPECTED_MOST_MS: Millis = 150_000;
+/// No transfer is waited for longer than this.
+const TRANSFER_MOST_MS: Millis = 600_000;
 /// Transfer slower than this counts as a worker that does not answer.
 const TRANSFER_BYTES_PER_S: u64 = 256 << 10;
 /// Near its end a job is cut into units of so much less than a share, and no less.
@@ -43,6 +48,8 @@ pub trait Cost {
 pub struct Pace {
     /// Work of a share that it is to send.
     pub work: u128,
+    /// Nobody's time is reckoned by less: the share of one that is silent falls to almost nothing.
+    pub least: u128,
     /// How long such a share takes from lease to result, with all that it holds.
     pub ms: u64,
     /// Bytes of inputs that it has to fetch first.
@@ -54,16 +61,15 @@ pub struct Pace {
 impl Pace {
     /// How long so much work takes.
     fn expected_ms(&self, work: u128) -> u64 {
-        let ms = work.saturating_mul(self.ms.into()) / self.work.max(1);
-        u64::try_from(ms).unwrap_or(u64::MAX)
+        let ms = work.saturating_mul(self.ms.into()) / self.work.max(self.least).max(1);
+        u64::try_from(ms).unwrap_or(u64::MAX).min(EXPECTED_MOST_MS)
     }
 
     /// How long it may take, with transfer.
     fn ttl_ms(&self, work: u128, count: u64) -> u64 {
-        let most = u128::from(self.expected_ms(work)).saturating_mul(TTL_TIMES);
         let bytes = count.saturating_mul(self.element_bytes).saturating_add(self.input_bytes);
-        let transfer = bytes.saturating_mul(1000) / TRANSFER_BYTES_PER_S;
-        u64::try_from(most).unwrap_or(u64::MAX).max(TTL_LEAST_MS).saturating_add(transfer)
+        let transfer = (bytes.saturating_mul(1000) / TRANSFER_BYTES_PER_S).min(TRANSFER_MOST_MS);
+        (self.expected_ms(work) * TTL_TIMES).max(TTL_LEAST_MS) + transfer
     }
 }
 
@@ -470,7 +476,7 @@ mod tests {
             lease,
             key: [key; 32],
             connection: key.into(),
-            pace: Pace { work, ms: 1000, input_bytes: 0, element_bytes: 1 },
+            pace: Pace { work, least: 1, ms: 1000, input_bytes: 0, element_bytes: 1 },
             count_max: 1000,
             unproven: false,
             near: None,
@@ -536,11 +542,23 @@ mod tests {
         let mut units = units(100_000, 100_000);
         let all = |id| Ask { count_max: 100, ..ask(id, 1, 1_000, 7) };
         assert_eq!(units.lease(&all(1)).unwrap().expires, 7 + TTL_LEAST_MS);
-        let slow = Pace { work: 1_000, ms: 20_000, input_bytes: 1 << 20, element_bytes: 1 << 10 };
+        let slow = Pace { work: 1_000, least: 1, ms: 20_000, input_bytes: 1 << 20, element_bytes: 1 << 10 };
         let lease = units.lease(&Ask { pace: slow, ..all(2) }).unwrap();
         let expected = u64::try_from(lease.work).unwrap() * 20;
         let transfer = (lease.count * 1024 + (1 << 20)) * 1000 / TRANSFER_BYTES_PER_S;
         assert_eq!(lease.expires, 7 + 4 * expected + transfer);
+    }
+
+    #[test]
+    fn no_lease_lasts_for_ever_however_slow_its_worker_seems() {
+        let mut units = units(100_000, 100_000);
+        let silent = Pace { work: 1, least: 1, ms: u64::MAX, input_bytes: u64::MAX, element_bytes: 1 << 40 };
+        let lease = units.lease(&Ask { pace: silent, ..ask(1, 1, 1, 0) }).unwrap();
+        assert_eq!(lease.expires, 4 * EXPECTED_MOST_MS + TRANSFER_MOST_MS);
+        assert_eq!(lease.overdue, EXPECTED_MOST_MS / 2);
+        let by_least = Pace { work: 1, least: 10, ms: 20_000, input_bytes: 0, element_bytes: 1 };
+        let lease = units.lease(&Ask { pace: by_least, ..ask(2, 1, 1, 0) }).unwrap();
+        assert_eq!(lease.expires, u64::try_from(lease.work).unwrap() * 8_000);
     }
 
     #[test]
