@@ -156,14 +156,32 @@ impl Auditor {
     /// # Errors
     /// It cannot be done here either.
     pub fn attempt(&self, files: &JobFiles, first: u64, count: u64) -> Result<(), FileFault> {
-        let tried = count.min(ATTEMPT_MOST);
-        let last = count.saturating_sub(1);
-        // No product overflows: an element's number within a unit has 32 bits.
-        for element in (0..tried).map(|at| first + last.saturating_mul(at) / tried.saturating_sub(1).max(1)) {
+        for element in spread(first, count) {
             let (task, within) = self.task_of(files, element)?;
             let bytes = task.element(within);
             debug_assert_eq!(bytes.len() as u64, files.element_bytes, "all elements have as many bytes");
         }
         Ok(())
+    }
+}
+
+/// At most [`ATTEMPT_MOST`] of elements, from the first to the last.
+fn spread(first: u64, count: u64) -> impl Iterator<Item = u64> {
+    let tried = count.min(ATTEMPT_MOST);
+    // No product overflows: a unit's elements are counted with 32 bits.
+    (0..tried).map(move |at| first + at * (count - 1) / tried.saturating_sub(1).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_elements_are_all_tried_and_of_many_some_from_end_to_end() {
+        let tried = |first, count| spread(first, count).collect::<Vec<u64>>();
+        assert_eq!((tried(7, 0), tried(7, 1), tried(7, 2)), (vec![], vec![7], vec![7, 8]));
+        assert_eq!(tried(7, ATTEMPT_MOST), [7, 8, 9, 10]);
+        assert_eq!(tried(100, 100), [100, 133, 166, 199]);
+        assert_eq!(tried(0, u32::MAX.into()).last(), Some(&(u64::from(u32::MAX) - 1)));
     }
 }

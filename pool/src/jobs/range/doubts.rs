@@ -50,12 +50,14 @@ impl Doubts {
         found
     }
 
-    /// These elements were judged: takes out what was said of them, and gives who said it.
+    /// These elements were judged: takes out what was said of them, and gives who said it of no others.
     pub(super) fn settle(&mut self, first: u64, count: u64) -> Vec<Key> {
         self.reported = false;
         let end = first.saturating_add(count);
         let of_these = |doubt: &Doubt| doubt.first < end && first < doubt.end();
-        let mut keys: Vec<Key> = self.releases.iter().filter(|doubt| of_these(doubt)).map(|doubt| doubt.key).collect();
+        let only_these = |doubt: &Doubt| first <= doubt.first && doubt.end() <= end;
+        let mut keys: Vec<Key> =
+            self.releases.iter().filter(|doubt| only_these(doubt)).map(|doubt| doubt.key).collect();
         self.releases.retain(|doubt| !of_these(doubt));
         keys.sort_unstable();
         keys.dedup();
@@ -80,9 +82,10 @@ mod tests {
         assert_eq!(doubts.note(15, 10, B), None, "it is being tried");
         assert_eq!(doubts.note(30, 1, A), None);
         assert_eq!(doubts.note(30, 1, B), None, "one at a time");
-        assert_eq!(doubts.settle(15, 5), [A, B]);
+        assert_eq!(doubts.settle(15, 5), [] as [Key; 0], "both spoke of others too");
         assert_eq!(doubts.note(15, 5, B), None, "it is judged");
         assert_eq!(doubts.note(30, 1, B), Some((30, 1, A)), "what was said meanwhile is not forgotten");
+        assert_eq!(doubts.settle(30, 1), [A, B]);
         assert_eq!(doubts.settle(100, 5), [] as [Key; 0]);
     }
 
