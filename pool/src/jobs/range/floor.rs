@@ -443,21 +443,33 @@ impl Floor {
     pub fn tick(&mut self, now: Millis) {
         let mut expired = Vec::new();
         for (&job, table) in &mut self.jobs {
-            expired.extend(table.units.expire(now).into_iter().map(|(id, lease)| (job, id, lease.connection)));
+            expired.extend(table.units.expire(now).into_iter().map(|(id, lease)| (job, id, lease)));
         }
-        for (job, lease, connection) in expired {
-            let late = self.seats.get(&connection).and_then(|seat| seat.held.get(&lease)).is_some_and(|held| held.1);
+        for (job, id, lease) in expired {
+            let connection = lease.connection;
+            let late = self.seats.get(&connection).and_then(|seat| seat.held.get(&id)).is_some_and(|held| held.1);
             if let Some(seat) = self.seats.get_mut(&connection).filter(|_| !late) {
                 // It may be gone without having said so: from here on it holds one element up, not all that it wants.
                 seat.proven = false;
+                // It keeps the unit in place of another until somebody else takes the elements.
+                if self.jobs.get_mut(&job).is_some_and(|table| table.units.lapse(id, &lease)) {
+                    continue;
+                }
             }
-            self.revoke(connection, job, lease, "its time is up");
+            self.revoke(connection, job, id, "its time is up");
         }
         let gone: Vec<ConnectionId> = self.seats.iter().filter(|(_, seat)| seat.gone).map(|(&id, _)| id).collect();
         for id in gone {
             self.vacate(id);
         }
         self.fill_idle(now, true);
+        let mut overtaken = Vec::new();
+        for (&job, table) in &mut self.jobs {
+            overtaken.extend(table.units.overtaken().into_iter().map(|(id, lease)| (job, id, lease.connection)));
+        }
+        for (job, lease, connection) in overtaken {
+            self.revoke(connection, job, lease, "its time is up");
+        }
     }
 
     /// Ends a hand's lease that the units have ended.

@@ -183,6 +183,8 @@ pub struct Units<C> {
     /// By first element. One that is done is here as long as it has leases.
     pieces: BTreeMap<u64, Piece>,
     leases: HashMap<LeaseId, Lease>,
+    /// Those whose time is up while their elements are open.
+    lapsed: HashMap<LeaseId, Lease>,
     /// By when they end, without those being entered.
     by_end: BTreeSet<(Millis, LeaseId)>,
     /// By when they are overdue: the only leases of pieces that are not done.
@@ -202,6 +204,7 @@ impl<C: Cost> Units<C> {
             open_work,
             pieces: BTreeMap::new(),
             leases: HashMap::new(),
+            lapsed: HashMap::new(),
             by_end: BTreeSet::new(),
             alone: BTreeSet::new(),
         }
@@ -344,6 +347,7 @@ impl<C: Cost> Units<C> {
 
     /// A result came for a lease.
     pub fn begin(&mut self, lease: LeaseId) -> Begin {
+        self.take_up(lease);
         let Some(found) = self.leases.get(&lease) else { return Begin::Unknown };
         let piece = &self.pieces[&found.first];
         if piece.leases.iter().any(|id| self.leases[id].entering.is_some()) {
@@ -384,6 +388,9 @@ impl<C: Cost> Units<C> {
 
     /// Ends a lease without a result; nothing happens to one whose result is being entered.
     pub fn release(&mut self, lease: LeaseId) -> Option<Lease> {
+        if let Some(lapsed) = self.lapsed.remove(&lease) {
+            return Some(lapsed);
+        }
         let found = self.leases.get(&lease).filter(|lease| lease.entering.is_none())?.clone();
         self.remove(lease);
         Some(found)
@@ -393,6 +400,38 @@ impl<C: Cost> Units<C> {
     pub fn expire(&mut self, now: Millis) -> Vec<(LeaseId, Lease)> {
         let late: Vec<LeaseId> = self.by_end.range(..=(now, LeaseId::MAX)).map(|&(_, id)| id).collect();
         late.into_iter().filter_map(|id| self.release(id).map(|lease| (id, lease))).collect()
+    }
+
+    /// Keeps a lease that [`Units::expire`] gave, so that a result of it still counts until another takes its elements.
+    /// Whether it is kept.
+    pub fn lapse(&mut self, id: LeaseId, lease: &Lease) -> bool {
+        let is_kept = self.is_open(&lease.range());
+        if is_kept {
+            self.lapsed.insert(id, lease.clone());
+        }
+        is_kept
+    }
+
+    /// Ends the lapsed leases of which others have taken elements.
+    pub fn overtaken(&mut self) -> Vec<(LeaseId, Lease)> {
+        let taken = self.lapsed.iter().filter(|(_, lease)| !self.is_open(&lease.range())).map(|(&id, _)| id);
+        let mut taken: Vec<LeaseId> = taken.collect();
+        taken.sort_unstable();
+        taken.into_iter().filter_map(|id| Some((id, self.lapsed.remove(&id)?))).collect()
+    }
+
+    /// Whether all of them are open.
+    fn is_open(&self, range: &Range<u64>) -> bool {
+        self.open.within(range) == std::slice::from_ref(range)
+    }
+
+    /// Makes a lapsed lease one that holds its elements, if they are still open.
+    fn take_up(&mut self, id: LeaseId) {
+        let Some(range) = self.lapsed.get(&id).map(Lease::range).filter(|range| self.is_open(range)) else { return };
+        let Some(lease) = self.lapsed.remove(&id) else { return };
+        self.take(&range);
+        self.pieces.insert(range.start, Piece { end: range.end, done: false, voided: false, leases: vec![id] });
+        self.leases.insert(id, lease);
     }
 
     /// Puts elements back whose results do not count after all. Gives the leases that ended by it.
@@ -571,6 +610,32 @@ mod tests {
         assert_eq!(units.begin(1), Begin::Unknown);
         assert_eq!(units.lease(&Ask { lease: 2, key: [2; 32], ..all }).map(Lease::range), Some(first.range()));
         assert!(units.release(2).is_some() && units.release(2).is_none() && units.has_open());
+    }
+
+    #[test]
+    fn a_result_that_is_late_counts_while_nobody_else_has_its_elements() {
+        for end in [End::Accepted, End::Refused] {
+            let mut units = units(10, 10);
+            let all = |id| Ask { count_max: 10, ..ask(id, 1, 1 << 60, 0) };
+            units.lease(&all(1)).unwrap();
+            for (id, lease) in units.expire(Millis::MAX) {
+                assert!(units.lapse(id, &lease));
+            }
+            assert_eq!((units.has_open(), units.leased(), units.overtaken()), (true, 0, Vec::new()));
+            assert!(matches!(units.begin(1), Begin::Enter { first: 0, duplicate: false, .. }));
+            assert!(!units.has_open() && units.lease(&all(2)).is_none());
+            units.end(1, end, 0);
+            assert_eq!((units.has_open(), units.begin(1)), (end == End::Refused, Begin::Unknown));
+        }
+        let mut units = units(10, 10);
+        let lease = units.lease(&ask(1, 1, 1 << 60, 0)).unwrap().clone();
+        units.expire(Millis::MAX);
+        assert!(units.lapse(1, &lease));
+        // One element is enough.
+        units.lease(&Ask { unproven: true, ..ask(2, 2, 1, 0) }).unwrap();
+        assert_eq!(units.begin(1), Begin::Unknown);
+        assert_eq!(units.overtaken(), [(1, lease)]);
+        assert!(units.overtaken().is_empty() && units.release(1).is_none());
     }
 
     #[test]
