@@ -218,7 +218,11 @@ impl Pool {
         let inside = CancellationToken::new();
         let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, inside.clone());
         let keeper = tokio::spawn(keeper);
-        let halls = hall::Options { share_ms: config.range.interval_ms, canary: config.audit.canary };
+        let halls = hall::Options {
+            share_ms: config.range.interval_ms,
+            least_work: config.range.start.hashes().0,
+            canary: config.audit.canary,
+        };
         let (hall, porter, impossible) = Hall::start(ledger.clone(), clock.clone(), halls, inside.clone());
         let porter = tokio::spawn(porter);
         let (ledger_of, hall_of, specs) = (ledger.clone(), hall.clone(), Specs::at(&data));

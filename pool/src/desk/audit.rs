@@ -10,6 +10,9 @@ use lode_kinds::range::Task;
 use super::files::{Claim, FileFault, JobFiles, Tasks};
 use crate::blobs::{BlobError, Blobs, Owner};
 
+/// Most elements that are computed to see whether elements can be.
+pub const ATTEMPT_MOST: u64 = 4;
+
 /// A part to be recomputed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
@@ -147,16 +150,38 @@ impl Auditor {
         Ok(None)
     }
 
-    /// Computes elements whole, as somebody reported that it cannot be done.
+    /// Computes elements whole, as somebody reported that it cannot be done: of more than [`ATTEMPT_MOST`] only so
+    /// many, evenly spread from the first to the last, which says nothing of those between.
     ///
     /// # Errors
     /// It cannot be done here either.
     pub fn attempt(&self, files: &JobFiles, first: u64, count: u64) -> Result<(), FileFault> {
-        for element in first..first.saturating_add(count) {
+        for element in spread(first, count) {
             let (task, within) = self.task_of(files, element)?;
             let bytes = task.element(within);
             debug_assert_eq!(bytes.len() as u64, files.element_bytes, "all elements have as many bytes");
         }
         Ok(())
+    }
+}
+
+/// At most [`ATTEMPT_MOST`] of elements, from the first to the last.
+fn spread(first: u64, count: u64) -> impl Iterator<Item = u64> {
+    let tried = count.min(ATTEMPT_MOST);
+    // No product overflows: a unit's elements are counted with 32 bits.
+    (0..tried).map(move |at| first + at * (count - 1) / tried.saturating_sub(1).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_elements_are_all_tried_and_of_many_some_from_end_to_end() {
+        let tried = |first, count| spread(first, count).collect::<Vec<u64>>();
+        assert_eq!((tried(7, 0), tried(7, 1), tried(7, 2)), (vec![], vec![7], vec![7, 8]));
+        assert_eq!(tried(7, ATTEMPT_MOST), [7, 8, 9, 10]);
+        assert_eq!(tried(100, 100), [100, 133, 166, 199]);
+        assert_eq!(tried(0, u32::MAX.into()).last(), Some(&(u64::from(u32::MAX) - 1)));
     }
 }

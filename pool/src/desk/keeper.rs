@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::{AssembleError, Finished, Shelf};
-use super::audit::{Auditor, Difference};
+use super::audit::{ATTEMPT_MOST, Auditor, Difference};
 use super::crew::{Crew, CrewError, half_the_cores};
 use super::files::{Claim, FileFault, JobFiles, Tasks};
 use super::prepare::Preparer;
@@ -61,6 +61,7 @@ enum Ask {
 enum Outcome {
     Answered(Ask, Result<Answer, LedgerError>),
     Loaded(JobId, Result<Arc<JobFiles>, String>),
+    Reloaded(JobId, Result<Arc<JobFiles>, String>),
     Audited(Box<BatchInfo>, Result<Result<Option<Difference>, FileFault>, CrewError>),
     Compared(JobId, Vec<(Claim, Judgement)>),
     Assembled(JobId, Result<Result<Finished, AssembleError>, CrewError>),
@@ -83,6 +84,8 @@ pub(super) struct Keeper {
     checkers: Crew,
     /// Assembles and makes pictures.
     makers: Crew,
+    /// Tries what is said to be impossible, which nothing else waits for.
+    triers: Crew,
     events: mpsc::UnboundedReceiver<Event>,
     impossible: mpsc::Receiver<Impossible>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
@@ -107,6 +110,7 @@ impl Keeper {
             auditor: Auditor::new(tasks.clone(), blobs.clone()),
             checkers: Crew::start("audit", half_the_cores(), half_the_cores()),
             makers: Crew::start("assemble", half_the_cores(), MAKING_MAX),
+            triers: Crew::start("attempt", 1, MAKING_MAX),
             tasks,
             ledger,
             hall,
@@ -135,7 +139,7 @@ impl Keeper {
                 () = shutdown.cancelled() => return,
                 Some(event) = self.events.recv() => self.heard(event).await,
                 Some(outcome) = self.outcomes.recv() => self.came_back(outcome).await,
-                Some(found) = self.impossible.recv() => self.attempt(found),
+                Some(found) = self.impossible.recv() => self.attempt(found).await,
                 call = calls.recv() => match call {
                     Some(call) => self.answer(call).await,
                     None => return,
@@ -167,7 +171,7 @@ impl Keeper {
             }
             Event::Range(Happened::Matured(matured)) => self.matured(matured.batch, matured.job),
             Event::Range(Happened::Voided(void)) => self.voided(void).await,
-            Event::Range(Happened::Ending(job, outcome)) => self.ending(job, outcome),
+            Event::Range(Happened::Ending(job, outcome)) => self.ending(job, outcome).await,
             Event::Closed(job) => self.closed(job).await,
         }
     }
@@ -176,7 +180,8 @@ impl Keeper {
         match outcome {
             Outcome::Answered(ask, answer) => self.answered(ask, answer),
             Outcome::Loaded(job, files) => self.loaded(job, files).await,
-            Outcome::Audited(batch, found) => self.audited(*batch, found),
+            Outcome::Audited(batch, found) => self.audited(*batch, found).await,
+            Outcome::Reloaded(job, files) => self.reloaded(job, files).await,
             Outcome::Compared(job, judged) => self.compared(job, judged),
             Outcome::Assembled(job, made) => self.assembled(job, made),
             Outcome::Pictured(job, took, made) => self.pictured(job, took, made),
@@ -265,14 +270,15 @@ impl Keeper {
         }
     }
 
-    /// Tries what two keys say is impossible.
-    fn attempt(&mut self, found: Impossible) {
-        let Some(files) = self.jobs.get(&found.job).and_then(Open::files) else { return };
+    /// Tries what two keys say is impossible. The hall reports no more of this job until it is told what came of it.
+    async fn attempt(&mut self, found: Impossible) {
+        let (job, first, count) = (found.job, found.first, found.count);
+        let Some(files) = self.jobs.get(&job).and_then(Open::files) else {
+            return self.hall.judged(job, first, count, false).await;
+        };
         let auditor = self.auditor.clone();
-        let (first, count) = (found.first, found.count);
         let back = self.back.clone();
-        // By the makers: those that audit have a queue of their own length only.
-        let tried = self.makers.hand(move || auditor.attempt(&files, first, count));
+        let tried = self.triers.hand(move || auditor.attempt(&files, first, count));
         tokio::spawn(async move {
             let done = match tried {
                 Ok(done) => done.await.map_err(|_| CrewError::Panicked),
@@ -284,19 +290,20 @@ impl Keeper {
 
     async fn attempted(&mut self, found: Impossible, done: Result<Result<(), FileFault>, CrewError>) {
         let Impossible { job, first, count, .. } = found;
-        let fault = match done {
-            Ok(Ok(())) => None,
-            Ok(Err(fault)) => Some(fault.to_string()),
-            Err(CrewError::Full) => {
-                self.attempt(found);
-                return;
-            }
-            Err(error) => Some(error.to_string()),
+        // Where only some of them were tried, nobody is held to have lied of the rest.
+        let refuted = matches!(done, Ok(Ok(()))) && count <= ATTEMPT_MOST;
+        self.hall.judged(job, first, count, refuted).await;
+        let (fault, is_jobs) = match done {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => (fault.to_string(), matches!(fault, FileFault::Task { .. })),
+            Err(error) => (error.to_string(), error == CrewError::Panicked),
         };
-        self.hall.judged(job, first, count, fault.is_none()).await;
-        if let Some(fault) = fault {
+        if is_jobs {
             tracing::error!(%job, first, count, fault, "its elements cannot be computed here either; the job is stopped");
             self.quarantine(job);
+        } else {
+            // Nothing is said of the job by a disk that fails or a queue that is full.
+            tracing::error!(%job, first, count, fault, "whether its elements can be computed could not be tried");
         }
     }
 }

@@ -58,7 +58,20 @@ pub fn files_of(job: JobId, ready: &Ready, spec: serde_json::Value) -> JobFiles 
     JobFiles { job, kind: ready.kind, spec, sections, element_bytes: ready.prepared.element_bytes }
 }
 
-/// Reads a job's files after a restart. What a crash kept it from keeping is prepared again, which gives the same.
+/// Whether an input of a job is not here, or where `checked`, is not what its digest says.
+fn is_missing(blobs: &Blobs, owner: &Owner, input: &Digest, checked: bool) -> bool {
+    !blobs.owns(owner, input) || blobs.bytes(input).is_err() || (checked && blobs.load(input).is_err())
+}
+
+/// Whether any of them is.
+async fn any_missing(blobs: &Blobs, job: JobId, sections: &Arc<[Section]>, checked: bool) -> Result<bool, String> {
+    let (blobs, sections) = (blobs.clone(), sections.clone());
+    let look = move || inputs(&sections).iter().any(|input| is_missing(&blobs, &Owner::Job(job), input, checked));
+    tokio::task::spawn_blocking(look).await.map_err(|error| error.to_string())
+}
+
+/// Reads a job's files after a restart. What a crash kept it from keeping is prepared again, which gives the same; so
+/// is what is damaged, which only `checked` finds: it reads all inputs.
 ///
 /// # Errors
 /// What is gone, in words.
@@ -68,6 +81,7 @@ pub(super) async fn load(
     preparer: &Preparer,
     terms: &Terms,
     range: &RangeTerms,
+    checked: bool,
 ) -> Result<JobFiles, String> {
     let (specs, digest, prepared) = (specs.clone(), terms.spec, range.prepared);
     let read = tokio::task::spawn_blocking(move || specs.range_spec(&digest, &prepared)).await;
@@ -76,9 +90,7 @@ pub(super) async fn load(
     let (job, element_bytes) = (terms.job, u64::from(range.element_bytes));
     let sections: Arc<[Section]> = sections.into();
     let files = JobFiles { job, kind, spec, sections, element_bytes };
-    let owner = Owner::Job(job);
-    let missing = |input: &Digest| !blobs.owns(&owner, input) || blobs.bytes(input).is_err();
-    if !inputs(&files.sections).iter().any(missing) {
+    if !any_missing(blobs, job, &files.sections, checked).await? {
         return Ok(files);
     }
     tracing::warn!(%job, "its inputs are made again");
@@ -96,8 +108,11 @@ pub(super) async fn load(
     if ready.prepared.sections[..] != files.sections[..] {
         return Err("its inputs were made again and are not the same".into());
     }
-    let (blobs, kept) = (blobs.clone(), files.sections.clone());
-    let adopted = tokio::task::spawn_blocking(move || adopt_inputs(&blobs, job, &kept)).await;
+    let (into, kept) = (blobs.clone(), files.sections.clone());
+    let adopted = tokio::task::spawn_blocking(move || adopt_inputs(&into, job, &kept)).await;
     adopted.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    if checked && any_missing(blobs, job, &files.sections, checked).await? {
+        return Err("its inputs were made again and cannot be read".into());
+    }
     Ok(files)
 }

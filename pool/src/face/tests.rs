@@ -83,7 +83,7 @@ impl House {
         let (book, keeper) = Book::start(ledger.clone(), clock.clone(), closed, stop.clone());
         tokio::spawn(keeper);
         let blobs = Blobs::open(data, config.blobs, clock.clone()).unwrap();
-        let options = hall::Options { share_ms: 10_000, canary: 0 };
+        let options = hall::Options { share_ms: 10_000, least_work: 1, canary: 0 };
         let (hall, usher, impossible) = Hall::start(ledger.clone(), clock.clone(), options, stop.clone());
         tokio::spawn(usher);
         let offer = Offer { pool: [0; 16], http: HttpAt::Port(1), kinds: vec!["render"], vardiff: config.range };

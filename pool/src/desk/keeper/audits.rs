@@ -11,9 +11,14 @@ use super::super::crew::CrewError;
 use super::*;
 use crate::ledger::batch::Cause;
 use crate::ledger::draw::draw;
-use crate::ledger::entry::Millis;
+use crate::ledger::entry::{Millis, Outcome as Ending};
 use crate::ledger::events::UnitInfo;
 use crate::ledger::plan::Evidence;
+
+/// So many failures of one batch, and its job's files are read again.
+const FAULTS_TO_RELOAD: u32 = 3;
+/// So many, and its job cannot be checked.
+const FAULTS_TO_LOSE: u32 = 10;
 
 /// What a comparison of two results said of one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub(super) struct Audits {
     running: HashSet<u64>,
     /// Those that this pool failed on, and when they are tried again.
     later: Vec<(Millis, BatchInfo)>,
+    /// How often this pool failed on a batch, by its number.
+    faults: HashMap<u64, u32>,
     /// Decided, and not yet in the ledger.
     decided: BTreeMap<u64, (BatchInfo, Command)>,
     /// How many of each secret have no verdict.
@@ -61,6 +68,7 @@ impl Audits {
 
     /// A batch has its verdict.
     pub(super) fn resolved(&mut self, number: u64) {
+        self.faults.remove(&number);
         let waiting = self.waiting.iter().position(|batch| batch.batch == number);
         let later = self.later.iter().position(|(_, batch)| batch.batch == number);
         let found = match (self.decided.remove(&number), waiting, later) {
@@ -185,7 +193,7 @@ impl Keeper {
         });
     }
 
-    pub(super) fn audited(
+    pub(super) async fn audited(
         &mut self,
         batch: BatchInfo,
         found: Result<Result<Option<Difference>, FileFault>, CrewError>,
@@ -209,7 +217,25 @@ impl Keeper {
         };
         count(self.kind_of(batch.job), "failed");
         tracing::error!(job = %batch.job, batch = batch.batch, fault, "a batch could not be audited; it is tried again");
+        let (job, number) = (batch.job, batch.batch);
         self.audits.later.push((again_at(self.clock.now()), batch));
+        self.failed(job, number, &fault).await;
+    }
+
+    /// A batch could not be audited, once more.
+    async fn failed(&mut self, job: JobId, number: u64, fault: &str) {
+        let faults = self.audits.faults.entry(number).or_default();
+        *faults = faults.saturating_add(1);
+        let faults = *faults;
+        let Some(open) = self.jobs.get(&job) else { return };
+        let is_quarantined = open.record.ending == Some(Ending::Quarantined);
+        if faults >= FAULTS_TO_RELOAD && is_quarantined {
+            self.quarantine(job);
+        } else if faults >= FAULTS_TO_LOSE {
+            self.lose(job, fault).await;
+        } else if faults == FAULTS_TO_RELOAD {
+            self.reload_files(open);
+        }
     }
 
     fn kind_of(&self, job: JobId) -> &'static str {

@@ -164,6 +164,25 @@ impl Keeper {
         }
     }
 
+    /// A job's files were read again, with all digests checked, since batches of it could not be audited.
+    pub(super) async fn reloaded(&mut self, job: JobId, files: Result<Arc<JobFiles>, String>) {
+        let Some(open) = self.jobs.get_mut(&job) else { return };
+        // What was made of the old ones may be what is wrong.
+        self.tasks.forget(job);
+        match files {
+            Ok(files) => open.state = State::Ready(files),
+            Err(error) => self.lose(job, &error).await,
+        }
+    }
+
+    /// Serves a job no more: it ends at its deadline.
+    pub(super) async fn lose(&mut self, job: JobId, why: &str) {
+        let Some(open) = self.jobs.get_mut(&job) else { return };
+        tracing::error!(%job, why, "it cannot be checked; it is not served any more, and ends at its deadline");
+        open.state = State::Lost;
+        self.hall.stop(job).await;
+    }
+
     /// A unit is in the ledger.
     pub(super) fn unit(&mut self, unit: &UnitInfo) {
         let Some(open) = self.jobs.get_mut(&unit.job) else { return };
@@ -223,7 +242,8 @@ impl Keeper {
     }
 
     /// A job takes no units any more; it closes by itself once its batches have their verdicts.
-    pub(super) fn ending(&mut self, job: JobId, outcome: Ending) {
+    pub(super) async fn ending(&mut self, job: JobId, outcome: Ending) {
+        self.hall.stop(job).await;
         if let Some(open) = self.jobs.get_mut(&job) {
             open.record.ending = Some(outcome);
         }
@@ -345,7 +365,8 @@ impl Keeper {
         }
     }
 
-    /// Stops a job that cannot be computed.
+    /// Stops a job that cannot be computed; asked of one that is stopped so already, it gives up what cannot be audited
+    /// and closes the job.
     pub(super) fn quarantine(&mut self, job: JobId) {
         self.ask(Ask::End(job), Command::End { job, outcome: Ending::Quarantined });
     }

@@ -31,12 +31,22 @@ impl Keeper {
     }
 
     fn load_files(&self, open: &Open) {
+        self.load(open, false);
+    }
+
+    /// Reads a job's files once more, all of them.
+    pub(super) fn reload_files(&self, open: &Open) {
+        self.load(open, true);
+    }
+
+    fn load(&self, open: &Open, again: bool) {
         let (specs, blobs, preparer) = (self.specs.clone(), self.blobs.clone(), self.preparer.clone());
         let (terms, back) = (open.record.terms.clone(), self.back.clone());
         tokio::spawn(async move {
             let range = terms.range().expect("it is a range job");
-            let files = load(&specs, &blobs, &preparer, &terms, range).await;
-            send(&back, Outcome::Loaded(terms.job, files.map(Arc::new)));
+            let files = load(&specs, &blobs, &preparer, &terms, range, again).await.map(Arc::new);
+            let outcome = if again { Outcome::Reloaded } else { Outcome::Loaded };
+            send(&back, outcome(terms.job, files));
         });
     }
 

@@ -154,6 +154,8 @@ pub enum Start {
 #[derive(Debug)]
 pub struct Floor {
     share_ms: u64,
+    /// Work of a new hand's share: none is reckoned to be slower.
+    least_work: u128,
     /// One unit in so many is a canary; none where it is 0.
     canary: u32,
     jobs: BTreeMap<JobId, Table>,
@@ -173,10 +175,11 @@ pub struct Floor {
 impl Floor {
     /// Without jobs and hands. `chance` tells this run of the pool from others.
     #[must_use]
-    pub fn new(share_ms: u64, canary: u32, chance: u64) -> Floor {
+    pub fn new(share_ms: u64, least_work: u128, canary: u32, chance: u64) -> Floor {
         let mut random = SmallRng::seed_from_u64(chance);
         Floor {
             share_ms,
+            least_work,
             canary,
             jobs: BTreeMap::new(),
             seats: HashMap::new(),
@@ -440,21 +443,33 @@ impl Floor {
     pub fn tick(&mut self, now: Millis) {
         let mut expired = Vec::new();
         for (&job, table) in &mut self.jobs {
-            expired.extend(table.units.expire(now).into_iter().map(|(id, lease)| (job, id, lease.connection)));
+            expired.extend(table.units.expire(now).into_iter().map(|(id, lease)| (job, id, lease)));
         }
-        for (job, lease, connection) in expired {
-            let late = self.seats.get(&connection).and_then(|seat| seat.held.get(&lease)).is_some_and(|held| held.1);
+        for (job, id, lease) in expired {
+            let connection = lease.connection;
+            let late = self.seats.get(&connection).and_then(|seat| seat.held.get(&id)).is_some_and(|held| held.1);
             if let Some(seat) = self.seats.get_mut(&connection).filter(|_| !late) {
                 // It may be gone without having said so: from here on it holds one element up, not all that it wants.
                 seat.proven = false;
+                // It keeps the unit in place of another until somebody else takes the elements.
+                if self.jobs.get_mut(&job).is_some_and(|table| table.units.lapse(id, &lease)) {
+                    continue;
+                }
             }
-            self.revoke(connection, job, lease, "its time is up");
+            self.revoke(connection, job, id, "its time is up");
         }
         let gone: Vec<ConnectionId> = self.seats.iter().filter(|(_, seat)| seat.gone).map(|(&id, _)| id).collect();
         for id in gone {
             self.vacate(id);
         }
         self.fill_idle(now, true);
+        let mut overtaken = Vec::new();
+        for (&job, table) in &mut self.jobs {
+            overtaken.extend(table.units.overtaken().into_iter().map(|(id, lease)| (job, id, lease.connection)));
+        }
+        for (job, lease, connection) in overtaken {
+            self.revoke(connection, job, lease, "its time is up");
+        }
     }
 
     /// Ends a hand's lease that the units have ended.
@@ -576,7 +591,7 @@ impl Floor {
             lease: self.next_lease,
             key: seat.hand.key,
             connection: id,
-            pace: Pace { work: seat.hand.want, ms, input_bytes, element_bytes },
+            pace: Pace { work: seat.hand.want, least: self.least_work, ms, input_bytes, element_bytes },
             count_max: (RESULT_BYTES_MAX / element_bytes).clamp(1, u32::MAX.into()),
             unproven: !seat.proven,
             near,

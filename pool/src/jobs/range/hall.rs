@@ -39,6 +39,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 pub struct Options {
     /// Wanted time between two units of a worker.
     pub share_ms: u64,
+    /// Work of a new worker's share. Leases are timed as if none were slower.
+    pub least_work: u128,
     /// One unit in so many is a canary, of elements that another key has done; none where it is 0.
     pub canary: u32,
 }
@@ -160,7 +162,7 @@ impl Hall {
         let keeper = Keeper {
             ledger,
             clock,
-            floor: Floor::new(options.share_ms, options.canary, rand::random()),
+            floor: Floor::new(options.share_ms, options.least_work, options.canary, rand::random()),
             waiting: BTreeMap::new(),
             asked: BTreeMap::new(),
             impossible,
@@ -181,6 +183,11 @@ impl Hall {
     /// Offers a job that the ledger has opened.
     pub async fn open(&self, job: RangeJob) {
         self.call(Call::Open(Box::new(job))).await;
+    }
+
+    /// A job ends: nothing of it is issued any more.
+    pub async fn stop(&self, job: JobId) {
+        self.call(Call::Ended(job)).await;
     }
 
     /// A job is over: nothing of it is issued or taken any more.
@@ -326,7 +333,9 @@ impl<L: Log> Keeper<L> {
                 if let Ok(Some(impossible)) = &released
                     && self.impossible.try_send(impossible.clone()).is_err()
                 {
-                    tracing::warn!(job = %impossible.job, "too many reports of impossible elements wait already");
+                    let Impossible { job, first, count, .. } = *impossible;
+                    tracing::warn!(%job, "too many reports of impossible elements wait already");
+                    self.floor.judged(job, first, count, false);
                 }
                 tell(reply, released.map(drop));
             }

@@ -111,7 +111,7 @@ fn key(id: ConnectionId) -> Key {
 }
 
 fn floor() -> Floor {
-    Floor::new(10_000, 0, 7)
+    Floor::new(10_000, 1, 0, 7)
 }
 
 #[test]
@@ -159,11 +159,17 @@ fn a_hand_that_never_submits_holds_up_one_lease_at_a_time_and_only_until_it_ends
     assert_eq!(floor.leased(), held);
     let late = TTL_LEAST_MS * 20;
     floor.tick(late);
+    assert_eq!((floor.leased(), silent.listen()), (0, vec![]), "its elements are open, and it may still do them");
+    let mut quick = Player::join(&mut floor, 2, 1, 1000, late);
+    while !quick.units().is_empty() {
+        quick.deliver(&mut floor, late);
+    }
+    floor.tick(late);
     let told = silent.listen();
     assert_eq!(told.iter().filter(|told| matches!(told, Told::Revoke { .. })).count(), held, "{told:?}");
-    assert_eq!(silent.units().len(), 1, "one element, as when it was new");
-    assert_eq!(silent.units()[0].2, 1);
-    assert_eq!(floor.leased(), 1);
+    // As when it was new.
+    floor.reopen(JobId(1), 0, 50, late);
+    assert_eq!(silent.units().iter().map(|unit| unit.2).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
@@ -173,8 +179,8 @@ fn a_hand_that_does_not_read_is_given_up() {
     floor.join(1, Hand { key: key(1), kinds: vec!["render".into()], slots: 64, want: 100, told }, 0);
     floor.open(job(1, 4, 1.0), 0);
     // Its only place is taken by its first unit, so it misses that this was revoked.
-    floor.tick(TTL_LEAST_MS * 2);
-    floor.tick(TTL_LEAST_MS * 2);
+    floor.stop(JobId(1), 0);
+    floor.tick(0);
     assert_eq!(floor.leased(), 0);
     assert!(matches!(receiver.try_recv(), Ok(Told::Assign(_))));
     assert_eq!(receiver.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
@@ -296,7 +302,7 @@ fn jobs_get_work_by_their_price() {
 
 #[test]
 fn a_canary_is_what_another_key_has_done_and_only_where_it_can_be_paid() {
-    let mut floor = Floor::new(10_000, 1, 7);
+    let mut floor = Floor::new(10_000, 1, 1, 7);
     floor.open(job(1, 4, 1.0), 0);
     let mut first = Player::join(&mut floor, 1, 1, 1000, 0);
     let mut second = Player::join(&mut floor, 2, 1, 1000, 0);
@@ -363,7 +369,7 @@ fn a_job_of_which_no_miner_can_be_told_is_kept_for_its_deadline() {
 fn played_hands_finish_a_job_with_each_element_done_once() {
     for seed in 0..20 {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let mut floor = Floor::new(10_000, 8, seed);
+        let mut floor = Floor::new(10_000, 1, 8, seed);
         let mut open = job(1, 6, 1.0);
         // As after a restart.
         open.done = vec![(10, 20), (295, 5)];
@@ -474,7 +480,7 @@ fn house() -> House {
     let (now, stop) = (Arc::<AtomicU64>::default(), CancellationToken::new());
     let time = now.clone();
     let clock = Clock::new(move || time.load(Ordering::Relaxed));
-    let options = Options { share_ms: 10_000, canary: 0 };
+    let options = Options { share_ms: 10_000, least_work: 1, canary: 0 };
     let (hall, usher, impossible) = Hall::start(list.clone(), clock, options, stop.clone());
     tokio::spawn(usher);
     House { hall, list, now, impossible, stop }

@@ -20,7 +20,12 @@ pub type LeaseId = u64;
 /// No lease ends before this.
 pub const TTL_LEAST_MS: Millis = 30_000;
 /// A worker may take so many times as long as its share interval says.
-const TTL_TIMES: u128 = 4;
+const TTL_TIMES: u64 = 4;
+/// Nothing is expected to take longer than this without its transfer: what is known of a worker's speed is a guess, and
+/// a lease that never ends would keep its job from ending.
+const EXPECTED_MOST_MS: Millis = 150_000;
+/// No transfer is waited for longer than this.
+const TRANSFER_MOST_MS: Millis = 600_000;
 /// Transfer slower than this counts as a worker that does not answer.
 const TRANSFER_BYTES_PER_S: u64 = 256 << 10;
 /// Near its end a job is cut into units of so much less than a share, and no less.
@@ -43,6 +48,8 @@ pub trait Cost {
 pub struct Pace {
     /// Work of a share that it is to send.
     pub work: u128,
+    /// Nobody's time is reckoned by less: the share of one that is silent falls to almost nothing.
+    pub least: u128,
     /// How long such a share takes from lease to result, with all that it holds.
     pub ms: u64,
     /// Bytes of inputs that it has to fetch first.
@@ -54,16 +61,15 @@ pub struct Pace {
 impl Pace {
     /// How long so much work takes.
     fn expected_ms(&self, work: u128) -> u64 {
-        let ms = work.saturating_mul(self.ms.into()) / self.work.max(1);
-        u64::try_from(ms).unwrap_or(u64::MAX)
+        let ms = work.saturating_mul(self.ms.into()) / self.work.max(self.least).max(1);
+        u64::try_from(ms).unwrap_or(u64::MAX).min(EXPECTED_MOST_MS)
     }
 
     /// How long it may take, with transfer.
     fn ttl_ms(&self, work: u128, count: u64) -> u64 {
-        let most = u128::from(self.expected_ms(work)).saturating_mul(TTL_TIMES);
         let bytes = count.saturating_mul(self.element_bytes).saturating_add(self.input_bytes);
-        let transfer = bytes.saturating_mul(1000) / TRANSFER_BYTES_PER_S;
-        u64::try_from(most).unwrap_or(u64::MAX).max(TTL_LEAST_MS).saturating_add(transfer)
+        let transfer = (bytes.saturating_mul(1000) / TRANSFER_BYTES_PER_S).min(TRANSFER_MOST_MS);
+        (self.expected_ms(work) * TTL_TIMES).max(TTL_LEAST_MS) + transfer
     }
 }
 
@@ -177,6 +183,8 @@ pub struct Units<C> {
     /// By first element. One that is done is here as long as it has leases.
     pieces: BTreeMap<u64, Piece>,
     leases: HashMap<LeaseId, Lease>,
+    /// Those whose time is up while their elements are open.
+    lapsed: HashMap<LeaseId, Lease>,
     /// By when they end, without those being entered.
     by_end: BTreeSet<(Millis, LeaseId)>,
     /// By when they are overdue: the only leases of pieces that are not done.
@@ -196,6 +204,7 @@ impl<C: Cost> Units<C> {
             open_work,
             pieces: BTreeMap::new(),
             leases: HashMap::new(),
+            lapsed: HashMap::new(),
             by_end: BTreeSet::new(),
             alone: BTreeSet::new(),
         }
@@ -338,6 +347,7 @@ impl<C: Cost> Units<C> {
 
     /// A result came for a lease.
     pub fn begin(&mut self, lease: LeaseId) -> Begin {
+        self.take_up(lease);
         let Some(found) = self.leases.get(&lease) else { return Begin::Unknown };
         let piece = &self.pieces[&found.first];
         if piece.leases.iter().any(|id| self.leases[id].entering.is_some()) {
@@ -378,6 +388,9 @@ impl<C: Cost> Units<C> {
 
     /// Ends a lease without a result; nothing happens to one whose result is being entered.
     pub fn release(&mut self, lease: LeaseId) -> Option<Lease> {
+        if let Some(lapsed) = self.lapsed.remove(&lease) {
+            return Some(lapsed);
+        }
         let found = self.leases.get(&lease).filter(|lease| lease.entering.is_none())?.clone();
         self.remove(lease);
         Some(found)
@@ -387,6 +400,38 @@ impl<C: Cost> Units<C> {
     pub fn expire(&mut self, now: Millis) -> Vec<(LeaseId, Lease)> {
         let late: Vec<LeaseId> = self.by_end.range(..=(now, LeaseId::MAX)).map(|&(_, id)| id).collect();
         late.into_iter().filter_map(|id| self.release(id).map(|lease| (id, lease))).collect()
+    }
+
+    /// Keeps a lease that [`Units::expire`] gave, so that a result of it still counts until another takes its elements.
+    /// Whether it is kept.
+    pub fn lapse(&mut self, id: LeaseId, lease: &Lease) -> bool {
+        let is_kept = self.is_open(&lease.range());
+        if is_kept {
+            self.lapsed.insert(id, lease.clone());
+        }
+        is_kept
+    }
+
+    /// Ends the lapsed leases of which others have taken elements.
+    pub fn overtaken(&mut self) -> Vec<(LeaseId, Lease)> {
+        let taken = self.lapsed.iter().filter(|(_, lease)| !self.is_open(&lease.range())).map(|(&id, _)| id);
+        let mut taken: Vec<LeaseId> = taken.collect();
+        taken.sort_unstable();
+        taken.into_iter().filter_map(|id| Some((id, self.lapsed.remove(&id)?))).collect()
+    }
+
+    /// Whether all of them are open.
+    fn is_open(&self, range: &Range<u64>) -> bool {
+        self.open.within(range) == std::slice::from_ref(range)
+    }
+
+    /// Makes a lapsed lease one that holds its elements, if they are still open.
+    fn take_up(&mut self, id: LeaseId) {
+        let Some(range) = self.lapsed.get(&id).map(Lease::range).filter(|range| self.is_open(range)) else { return };
+        let Some(lease) = self.lapsed.remove(&id) else { return };
+        self.take(&range);
+        self.pieces.insert(range.start, Piece { end: range.end, done: false, voided: false, leases: vec![id] });
+        self.leases.insert(id, lease);
     }
 
     /// Puts elements back whose results do not count after all. Gives the leases that ended by it.
@@ -470,7 +515,7 @@ mod tests {
             lease,
             key: [key; 32],
             connection: key.into(),
-            pace: Pace { work, ms: 1000, input_bytes: 0, element_bytes: 1 },
+            pace: Pace { work, least: 1, ms: 1000, input_bytes: 0, element_bytes: 1 },
             count_max: 1000,
             unproven: false,
             near: None,
@@ -536,11 +581,23 @@ mod tests {
         let mut units = units(100_000, 100_000);
         let all = |id| Ask { count_max: 100, ..ask(id, 1, 1_000, 7) };
         assert_eq!(units.lease(&all(1)).unwrap().expires, 7 + TTL_LEAST_MS);
-        let slow = Pace { work: 1_000, ms: 20_000, input_bytes: 1 << 20, element_bytes: 1 << 10 };
+        let slow = Pace { work: 1_000, least: 1, ms: 20_000, input_bytes: 1 << 20, element_bytes: 1 << 10 };
         let lease = units.lease(&Ask { pace: slow, ..all(2) }).unwrap();
         let expected = u64::try_from(lease.work).unwrap() * 20;
         let transfer = (lease.count * 1024 + (1 << 20)) * 1000 / TRANSFER_BYTES_PER_S;
         assert_eq!(lease.expires, 7 + 4 * expected + transfer);
+    }
+
+    #[test]
+    fn no_lease_lasts_for_ever_however_slow_its_worker_seems() {
+        let mut units = units(100_000, 100_000);
+        let silent = Pace { work: 1, least: 1, ms: u64::MAX, input_bytes: u64::MAX, element_bytes: 1 << 40 };
+        let lease = units.lease(&Ask { pace: silent, ..ask(1, 1, 1, 0) }).unwrap();
+        assert_eq!(lease.expires, 4 * EXPECTED_MOST_MS + TRANSFER_MOST_MS);
+        assert_eq!(lease.overdue, EXPECTED_MOST_MS / 2);
+        let by_least = Pace { work: 1, least: 10, ms: 20_000, input_bytes: 0, element_bytes: 1 };
+        let lease = units.lease(&Ask { pace: by_least, ..ask(2, 1, 1, 0) }).unwrap();
+        assert_eq!(lease.expires, u64::try_from(lease.work).unwrap() * 8_000);
     }
 
     #[test]
@@ -553,6 +610,32 @@ mod tests {
         assert_eq!(units.begin(1), Begin::Unknown);
         assert_eq!(units.lease(&Ask { lease: 2, key: [2; 32], ..all }).map(Lease::range), Some(first.range()));
         assert!(units.release(2).is_some() && units.release(2).is_none() && units.has_open());
+    }
+
+    #[test]
+    fn a_result_that_is_late_counts_while_nobody_else_has_its_elements() {
+        for end in [End::Accepted, End::Refused] {
+            let mut units = units(10, 10);
+            let all = |id| Ask { count_max: 10, ..ask(id, 1, 1 << 60, 0) };
+            units.lease(&all(1)).unwrap();
+            for (id, lease) in units.expire(Millis::MAX) {
+                assert!(units.lapse(id, &lease));
+            }
+            assert_eq!((units.has_open(), units.leased(), units.overtaken()), (true, 0, Vec::new()));
+            assert!(matches!(units.begin(1), Begin::Enter { first: 0, duplicate: false, .. }));
+            assert!(!units.has_open() && units.lease(&all(2)).is_none());
+            units.end(1, end, 0);
+            assert_eq!((units.has_open(), units.begin(1)), (end == End::Refused, Begin::Unknown));
+        }
+        let mut units = units(10, 10);
+        let lease = units.lease(&ask(1, 1, 1 << 60, 0)).unwrap().clone();
+        units.expire(Millis::MAX);
+        assert!(units.lapse(1, &lease));
+        // One element is enough.
+        units.lease(&Ask { unproven: true, ..ask(2, 2, 1, 0) }).unwrap();
+        assert_eq!(units.begin(1), Begin::Unknown);
+        assert_eq!(units.overtaken(), [(1, lease)]);
+        assert!(units.overtaken().is_empty() && units.release(1).is_none());
     }
 
     #[test]
