@@ -4,6 +4,8 @@ mod cache;
 mod http;
 mod part;
 mod place;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,7 +189,8 @@ impl Blobs {
             if let Ok(Some(piece)) = &next {
                 batch.extend_from_slice(piece);
             }
-            if over || batch.len() >= BATCH_BYTES {
+            let is_too_much = batch.len() as u64 > part.all().saturating_sub(part.arrived());
+            if over || is_too_much || batch.len() >= BATCH_BYTES {
                 let written;
                 let bytes = std::mem::take(&mut batch);
                 (part, written) = spawn_blocking(move || {
