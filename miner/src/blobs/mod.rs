@@ -124,8 +124,8 @@ impl Blobs {
                 Look::Taken => sleep(LOOK_AGAIN).await,
             }
         };
-        let cache = Arc::clone(&self.cache);
-        spawn_blocking(move || cache.make_room(bytes)).await?;
+        let (cache, room) = (Arc::clone(&self.cache), part.room());
+        spawn_blocking(move || cache.make_room(room)).await?;
         let mut taken_up = part.arrived() > 0;
         loop {
             part = self.complete(place, digest, part).await?;

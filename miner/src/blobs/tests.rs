@@ -63,3 +63,30 @@ async fn a_body_longer_than_announced_is_refused_at_once_though_it_never_ends() 
     let gone = gone.load(Ordering::Relaxed);
     assert!(gone < 256 << 10, "{gone} bytes were taken for one of 4096");
 }
+
+#[tokio::test]
+async fn blobs_that_never_become_whole_do_not_fill_the_disk() {
+    const SENT: u64 = 3 << 20;
+    let directory = tempfile::tempdir().unwrap();
+    // One byte more is announced than comes.
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 3145729\r\n\r\n";
+    let pool = Pool { head, body: &[7; 4096], bytes: SENT, gone: Arc::default() };
+    let blobs = Blobs::new(Cache::at(directory.path().to_owned(), 8 << 20, SystemTime::now), Arc::new(pool));
+    let mut on_disk: Vec<u64> = Vec::new();
+    for number in 0..4 {
+        let (place, digest) = (place(), digest_of(&[number]));
+        let path = directory.path().join(format!("{digest}.part"));
+        let revoked = async {
+            while std::fs::metadata(&path).map_or(0, |part| part.len()) < SENT {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            fetched = blobs.fetch(&place, digest, SENT + 1) => panic!("it cannot be whole: {fetched:?}"),
+            () = revoked => {}
+        }
+        let entries = std::fs::read_dir(directory.path()).unwrap();
+        on_disk.push(entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum());
+    }
+    assert_eq!(on_disk, [SENT, 2 * SENT, 2 * SENT, 2 * SENT], "a third is beyond the bound");
+}
