@@ -1,8 +1,8 @@
 //! A directory of blobs, each under its digest's name: bounded, the longest unused go first.
 //!
 //! Several miners may share it. A blob appears under its name whole or not at all; what is arriving lies beside it as a
-//! [`Part`], which one miner at a time has locked. A file that is damaged is removed. A directory that fails is named in
-//! the log and never breaks the work: blobs are then only had again.
+//! [`Part`], which one miner at a time has locked, and counts as a blob does. A file that is damaged is removed. A
+//! directory that fails is named in the log and never breaks the work: blobs are then only had again.
 
 use std::fs;
 use std::io;
@@ -23,16 +23,18 @@ const PART_KEPT: Duration = Duration::from_secs(86_400);
 #[derive(Debug, Clone)]
 pub struct Cache {
     directory: Option<PathBuf>,
-    /// Most bytes of all blobs together.
+    /// Most bytes of all blobs and parts together.
     bytes_max: u64,
     clock: fn() -> SystemTime,
 }
 
-/// A blob's file.
+/// A file of a blob or a part. In the order of what it is worth: parts before blobs, the longest unused first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kept {
-    path: PathBuf,
-    bytes: u64,
+    is_whole: bool,
     used: SystemTime,
+    bytes: u64,
+    path: PathBuf,
 }
 
 impl Cache {
@@ -79,48 +81,52 @@ impl Cache {
         }
     }
 
-    /// Gives room for `bytes` bytes more by removing the blobs that were not used for the longest time, and parts that
-    /// nobody goes on with.
+    /// Gives room for `bytes` bytes more by removing first the parts that nobody has, then blobs, of both those that were
+    /// not used for the longest time. A part that somebody has stays.
     pub fn make_room(&self, bytes: u64) {
         let Some(directory) = &self.directory else { return };
-        let mut blobs = self.look(directory);
-        blobs.sort_by_key(|kept| kept.used);
-        let mut all: u64 = blobs.iter().map(|kept| kept.bytes).sum();
-        for kept in blobs {
+        let mut files = self.look(directory);
+        files.sort_unstable();
+        let mut all: u64 = files.iter().map(|kept| kept.bytes).sum();
+        for kept in files {
             if all.saturating_add(bytes) <= self.bytes_max {
                 return;
             }
-            remove(&kept.path);
-            all -= kept.bytes;
+            let gone = if kept.is_whole { remove(&kept.path) } else { Part::remove_unlocked(&kept.path) };
+            all -= if gone { kept.bytes } else { 0 };
         }
     }
 
-    /// The blobs that are here; removes forgotten parts on the way.
+    /// The blobs and parts that are here; removes forgotten parts on the way.
     fn look(&self, directory: &Path) -> Vec<Kept> {
         let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
         let forgotten = (self.clock)().checked_sub(PART_KEPT);
-        let mut blobs = Vec::new();
+        let mut files = Vec::new();
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let Ok(metadata) = entry.metadata() else { continue }; // another has removed it
             let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            if name.parse::<Digest>().is_ok() {
-                blobs.push(Kept { path: entry.path(), bytes: metadata.len(), used });
-            } else if name.strip_suffix(PART).is_some_and(|name| name.parse::<Digest>().is_ok())
-                && forgotten.is_some_and(|forgotten| used < forgotten)
-            {
-                Part::remove_unlocked(&entry.path());
+            let (digest, is_whole) = name.strip_suffix(PART).map_or((&name[..], true), |digest| (digest, false));
+            if digest.parse::<Digest>().is_err() {
+                continue;
+            }
+            let is_forgotten = !is_whole && forgotten.is_some_and(|forgotten| used < forgotten);
+            if !(is_forgotten && Part::remove_unlocked(&entry.path())) {
+                files.push(Kept { is_whole, used, bytes: metadata.len(), path: entry.path() });
             }
         }
-        blobs
+        files
     }
 }
 
-/// Removes a file; that another did so first is as good.
-pub(super) fn remove(path: &Path) {
+/// Removes a file; that another did so first is as good. Whether it is gone.
+pub(super) fn remove(path: &Path) -> bool {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => warn!("{}: {error}", path.display()),
-        Ok(()) | Err(_) => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            warn!("{}: {error}", path.display());
+            false
+        }
+        Ok(()) | Err(_) => true,
     }
 }
 
@@ -204,6 +210,39 @@ mod tests {
         drop(held);
         cache.make_room(0);
         assert_eq!(names(directory.path()), 2);
+    }
+
+    #[test]
+    fn parts_count_and_go_before_blobs_the_oldest_first_but_for_those_that_somebody_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(directory.path(), 50);
+        keep(&cache, b"0123456789");
+        let path = |content: &[u8]| directory.path().join(format!("{}{PART}", digest_of(content)));
+        let begin = |content: &[u8; 10], seconds| {
+            let mut part = cache.part(&digest_of(content), 11).unwrap();
+            part.write(content).unwrap();
+            let file = fs::File::open(path(content)).unwrap();
+            file.set_modified(day(1000) + Duration::from_secs(seconds)).unwrap();
+            part
+        };
+        let parts = [*b"1123456789", *b"2123456789", *b"3123456789"];
+        let held = begin(&parts[0], 1);
+        drop(begin(&parts[1], 3));
+        drop(begin(&parts[2], 2));
+        let here = || (parts.map(|part| path(&part).exists()), cache.get(&digest_of(b"0123456789")).is_some());
+        cache.make_room(10);
+        assert_eq!(here(), ([true, true, true], true), "50 bytes are within the bound");
+        cache.make_room(11);
+        assert_eq!(here(), ([true, true, false], true), "the older of those that nobody has");
+        cache.make_room(30);
+        assert_eq!(here(), ([true, false, false], true), "before the blob, which is older");
+        cache.make_room(31);
+        assert_eq!(here(), ([true, false, false], false));
+        cache.make_room(50);
+        assert_eq!(here(), ([true, false, false], false), "somebody has it");
+        drop(held);
+        cache.make_room(50);
+        assert_eq!(names(directory.path()), 0);
     }
 
     #[test]

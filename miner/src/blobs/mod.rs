@@ -4,6 +4,8 @@ mod cache;
 mod http;
 mod part;
 mod place;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,8 +124,8 @@ impl Blobs {
                 Look::Taken => sleep(LOOK_AGAIN).await,
             }
         };
-        let cache = Arc::clone(&self.cache);
-        spawn_blocking(move || cache.make_room(bytes)).await?;
+        let (cache, room) = (Arc::clone(&self.cache), part.room());
+        spawn_blocking(move || cache.make_room(room)).await?;
         let mut taken_up = part.arrived() > 0;
         loop {
             part = self.complete(place, digest, part).await?;
@@ -187,7 +189,8 @@ impl Blobs {
             if let Ok(Some(piece)) = &next {
                 batch.extend_from_slice(piece);
             }
-            if over || batch.len() >= BATCH_BYTES {
+            let is_too_much = batch.len() as u64 > part.all().saturating_sub(part.arrived());
+            if over || is_too_much || batch.len() >= BATCH_BYTES {
                 let written;
                 let bytes = std::mem::take(&mut batch);
                 (part, written) = spawn_blocking(move || {

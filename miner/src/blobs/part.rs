@@ -77,6 +77,12 @@ impl Part {
         self.all
     }
 
+    /// How many more bytes its file will have.
+    #[must_use]
+    pub(super) fn room(&self) -> u64 {
+        if self.file.is_some() { self.all.saturating_sub(self.arrived()) } else { 0 }
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -125,11 +131,11 @@ impl Part {
         if right { Ok(self.bytes) } else { Err(Wrong) }
     }
 
-    /// Removes a part's file unless somebody has it.
-    pub(super) fn remove_unlocked(path: &Path) {
+    /// Removes a part's file unless somebody has it. Whether it is gone.
+    pub(super) fn remove_unlocked(path: &Path) -> bool {
         match OpenOptions::new().read(true).open(path) {
-            Ok(file) if file.try_lock().is_ok() => remove(path),
-            Ok(_) | Err(_) => {} // in use, or gone
+            Ok(file) => file.try_lock().is_ok() && remove(path),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
     }
 }
@@ -169,7 +175,8 @@ pub(super) mod tests {
         assert!(open().is_none(), "another has it");
         drop(part);
         let mut part = open().unwrap();
-        assert_eq!(part.arrived(), 4);
+        assert_eq!((part.arrived(), part.room()), (4, 6));
+        assert_eq!(Part::in_memory(digest, 10).room(), 0, "it has no file");
         part.write(b"456789").unwrap();
         assert_eq!(part.write(b"x"), Err(Wrong));
         assert_eq!(part.finish().unwrap(), b"0123456789");
@@ -206,7 +213,7 @@ pub(super) mod tests {
         let digest = digest_of(b"right");
         fs::write(directory.path().join(format!("{digest}{PART}")), "much too long").unwrap();
         let mut part = Part::in_file(directory.path(), digest, 5).unwrap();
-        assert_eq!((part.arrived(), part.all()), (0, 5));
+        assert_eq!((part.arrived(), part.all(), part.room()), (0, 5, 5));
         part.write(b"right").unwrap();
         part.finish().unwrap();
         assert_eq!(fs::read(directory.path().join(digest.to_string())).unwrap(), b"right");

@@ -27,6 +27,9 @@ use crate::session::Offer;
 use crate::unit::Unit;
 use shelf::Shelf;
 
+/// Most bytes of a unit's inputs: they are in memory while the task is made, whatever the devices have. A render job's
+/// scenes have no more together.
+pub const INPUT_BYTES_MAX: u64 = lode_kinds::render::BYTES_MAX;
 /// Most bytes of a unit's result: it is in memory until the pool has it.
 pub const RESULT_BYTES_MAX: usize = 1 << 30;
 
@@ -181,6 +184,9 @@ impl Ranges {
             return back(ReleaseReason::Unsupported, format!("no device does {}", assign.kind));
         };
         let bytes = assign.inputs.iter().fold(0_u64, |sum, input| sum.saturating_add(input.bytes));
+        if bytes > INPUT_BYTES_MAX {
+            return back(ReleaseReason::Memory, format!("inputs have at most {INPUT_BYTES_MAX} bytes"));
+        }
         if self.able(kind, bytes).is_empty() {
             return back(ReleaseReason::Memory, format!("no device has {bytes} bytes for the inputs"));
         }
@@ -370,4 +376,75 @@ async fn deliver(blobs: &Blobs, place: &Place, bytes: Bytes) -> Result<Digest, T
     let digest = Digest(*spawn_blocking(move || blake3::hash(&all)).await?.as_bytes());
     blobs.deliver(place, digest, bytes).await?;
     Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use lode_kernels::Backend;
+    use lode_protocol::Work;
+    use lode_protocol::ids::JobId;
+    use lode_protocol::method::AssignInput;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::blobs::Cache;
+    use crate::dial::{Dial, Dialing};
+    use crate::url::PoolUrl;
+
+    struct NoNetwork;
+
+    impl Dial for NoNetwork {
+        fn dial(&self, _: &PoolUrl) -> Dialing {
+            Box::pin(pending())
+        }
+    }
+
+    /// Of a rig with one device that renders and has so much memory.
+    fn ranges(memory_bytes: Option<u64>) -> Ranges {
+        let (backend, name, driver) = (Backend::Cpu, String::new(), String::new());
+        let info =
+            DeviceInfo { backend, index: 0, name, memory_bytes, compute_units: 1, driver, is_cpu: true, pci: None };
+        let blobs = Blobs::new(Cache::none(), Arc::new(NoNetwork));
+        let mut ranges = Ranges::new(None, &[(&info, &[Kind::Render][..])], None, Arc::default(), blobs);
+        let pool = "stratum+tcp://pool.example:3333".parse().expect("an address");
+        ranges.granted(Place::at_port(&pool, 80, "token".to_owned()));
+        ranges
+    }
+
+    fn assign(inputs: &[u64]) -> Assign {
+        Assign {
+            unit: "u".parse().expect("a unit's id"),
+            job: JobId(1),
+            section: 0,
+            kind: Kind::Render.name().to_owned(),
+            spec: Value::Null,
+            inputs: inputs.iter().map(|bytes| AssignInput { digest: Digest([0xab; 32]), bytes: *bytes }).collect(),
+            first: 0,
+            count: 1,
+            work: Work(1),
+            ttl_s: 30,
+        }
+    }
+
+    #[tokio::test]
+    async fn inputs_are_bounded_whatever_is_known_of_the_memory() {
+        for (memory, inputs, fits) in [
+            (None, &[INPUT_BYTES_MAX][..], true),
+            (None, &[INPUT_BYTES_MAX + 1], false),
+            (None, &[1 << 50], false),
+            (None, &[INPUT_BYTES_MAX, 1], false),
+            (None, &[u64::MAX, u64::MAX], false),
+            (Some(u64::MAX), &[INPUT_BYTES_MAX + 1], false),
+            (Some(1000), &[1000], true),
+            (Some(1000), &[500, 501], false),
+        ] {
+            let mut ranges = ranges(memory);
+            let released = match ranges.assigned(assign(inputs)) {
+                Some(Word::Release(back)) => Some(back.reason),
+                Some(Word::Submit(..)) | None => None,
+            };
+            assert_eq!(released, (!fits).then_some(ReleaseReason::Memory), "{inputs:?} with {memory:?}");
+            assert_eq!(ranges.count(), usize::from(fits), "{inputs:?} with {memory:?}");
+        }
+    }
 }
