@@ -56,7 +56,7 @@ async fn a_body_longer_than_announced_is_refused_at_once_though_it_never_ends() 
     let gone = Arc::default();
     let body = &[7; 4096];
     let pool = Pool { head: "HTTP/1.1 200 OK\r\n\r\n", body, bytes: u64::MAX, gone: Arc::clone(&gone) };
-    let cache = Cache::at(directory.path().to_owned(), 1 << 20, SystemTime::now);
+    let cache = Cache::at(directory.path().to_owned(), 1 << 20, || SystemTime::UNIX_EPOCH);
     let blobs = Blobs::new(cache, Arc::new(pool));
     let error = blobs.fetch(&place(), digest_of(body), 4096).await.unwrap_err();
     assert!(matches!(error, TransferError::Wrong(Wrong)), "{error}");
@@ -71,7 +71,7 @@ async fn blobs_that_never_become_whole_do_not_fill_the_disk() {
     // One byte more is announced than comes.
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 3145729\r\n\r\n";
     let pool = Pool { head, body: &[7; 4096], bytes: SENT, gone: Arc::default() };
-    let blobs = Blobs::new(Cache::at(directory.path().to_owned(), 8 << 20, SystemTime::now), Arc::new(pool));
+    let blobs = Blobs::new(Cache::at(directory.path().to_owned(), 8 << 20, || SystemTime::UNIX_EPOCH), Arc::new(pool));
     let mut on_disk: Vec<u64> = Vec::new();
     for number in 0..4 {
         let (place, digest) = (place(), digest_of(&[number]));
