@@ -4,7 +4,7 @@
 //! them mature or voided, [keeps the secrets](secrets) that audits are drawn with, and [assembles](assemble) finished
 //! jobs. Which element is issued to whom is the hall's to decide, and what all of it is worth the ledger's.
 //!
-//! Computing is done by [crews](crew) of low priority; the [keeper](keeper) decides what they do.
+//! Computing is done by [crews](crew) of low priority; the keeper decides what they do.
 
 pub mod assemble;
 pub mod audit;

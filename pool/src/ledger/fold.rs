@@ -3,7 +3,7 @@
 //! [`State::apply`] checks each entry against everything before it, moves money from one place to
 //! another so that every entry sums to zero, and executes the terms: the payouts, fees and refunds
 //! that must follow are computed here, and any other entry in their place is an error, as is money
-//! that moves where nothing is due. What only range jobs have is in [`range`].
+//! that moves where nothing is due. What only range jobs have is in `range`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
