@@ -28,6 +28,10 @@ impl Cost for Arc<CostMap> {
     fn work(&self, first: u64, count: u64) -> u128 {
         CostMap::work(self, first, count)
     }
+
+    fn count_within(&self, first: u64, most: u64, work: u128) -> u64 {
+        CostMap::count_within(self, first, most, work)
+    }
 }
 
 /// An open range job.

@@ -41,6 +41,10 @@ const OVERDUE_SEEN_MAX: usize = 16;
 pub trait Cost {
     /// Work of `count` elements from `first` on.
     fn work(&self, first: u64, count: u64) -> u128;
+
+    /// The largest count from 1 to `most` of elements from `first` whose work is at most `work`; 1 where even one has
+    /// more.
+    fn count_within(&self, first: u64, most: u64, work: u128) -> u64;
 }
 
 /// How fast whoever asks is, by its last shares.
@@ -251,9 +255,7 @@ impl<C: Cost> Units<C> {
 
     /// Opens what is neither open nor within a piece that is not done.
     fn put_back(&mut self, range: Range<u64>) {
-        for part in self.open.within(&range) {
-            self.open_work -= self.work_of(&part);
-        }
+        self.take(&range);
         self.open_work += self.work_of(&range);
         self.open.insert(range);
     }
@@ -315,13 +317,7 @@ impl<C: Cost> Units<C> {
         let want = ask.pace.work.min(tail.max(ask.pace.work / TAIL_PARTS)).max(1);
         let all = self.cost.work(open.start, most);
         let part = all.div_ceil(all.div_ceil(want).max(1));
-        // The most elements that are worth no more than a part.
-        let (mut fits, mut too_many) = (1, most + 1);
-        while too_many - fits > 1 {
-            let middle = fits + (too_many - fits) / 2;
-            if self.cost.work(open.start, middle) <= part { fits = middle } else { too_many = middle }
-        }
-        Some(open.start..open.start + fits)
+        Some(open.start..open.start + self.cost.count_within(open.start, most, part))
     }
 
     fn grant(&mut self, ask: &Ask, range: Range<u64>) -> &Lease {
@@ -507,6 +503,10 @@ mod tests {
     impl Cost for Uneven {
         fn work(&self, first: u64, count: u64) -> u128 {
             (first..first + count).map(|element| 10 + u128::from(element * 5 % 7)).sum()
+        }
+
+        fn count_within(&self, first: u64, most: u64, work: u128) -> u64 {
+            (1..=most).rev().find(|&count| self.work(first, count) <= work).unwrap_or(1)
         }
     }
 
