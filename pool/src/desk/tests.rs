@@ -326,7 +326,7 @@ async fn two_results_that_differ_are_judged_at_once() {
     reference.deliver(face, job, Unit { duplicate: true, ..right(2, 0, 4) }).await.unwrap();
     until("the verdict", || record(face, job).voids == 1).await;
     let [batch] = face.shared.ledger.store().voids_before(job, u64::MAX, 9).unwrap().try_into().unwrap();
-    let Verdict::Voided(void) = batch.verdict else { panic!("{batch:?}") };
+    let Verdict::Voided { void, .. } = batch.verdict else { panic!("{batch:?}") };
     assert_eq!((void.cause, void.first, void.count), (Cause::Mismatch, 0, 4));
     // The honest one's elements are done by what it delivered.
     assert_eq!(record(face, job).elements_done, 4);

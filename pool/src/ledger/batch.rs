@@ -54,7 +54,12 @@ pub enum Verdict {
         at: Millis,
     },
     /// Something in it was wrong: nothing of it counts.
-    Voided(Box<Void>),
+    Voided {
+        /// What.
+        void: Box<Void>,
+        /// When.
+        at: Millis,
+    },
     /// Its job ended before it could be checked.
     Dropped,
 }
@@ -76,8 +81,6 @@ pub struct Void {
     pub found: [u8; 32],
     /// Why it was looked at.
     pub cause: Cause,
-    /// When.
-    pub at: Millis,
 }
 
 /// Why a part was recomputed.

@@ -197,10 +197,7 @@ impl Audit {
                 // The fold draws each of them again.
                 self.report.draws_recomputed += drawn as u64;
             }
-            Entry::BatchVoided { batch, first, count, element, part, expected, found, cause, at } => {
-                let void = Void { first, count, element, part, expected, found, cause, at };
-                return self.void(batch, &void);
-            }
+            Entry::BatchVoided { batch, void, .. } => return self.void(batch, &void),
             _ => {}
         }
         Ok(())
@@ -381,12 +378,14 @@ mod tests {
         assert!(audit(same.path()).unwrap().ok);
         // A right result that is said to be wrong.
         let other = changed(&|entry| {
-            let Entry::BatchVoided { expected, .. } = entry else { unreachable!("a void is there") };
-            expected[0] ^= 1;
+            let Entry::BatchVoided { void, .. } = entry else { unreachable!("a void is there") };
+            void.expected[0] ^= 1;
         });
         assert!(fault(other.path()).contains("not what its void says"), "{}", fault(other.path()));
         // A part that is wrong and was not drawn: whom to void was chosen.
-        let Entry::BatchVoided { batch, first, count, .. } = log[place] else { unreachable!("a void is there") };
+        let Entry::BatchVoided { batch, void: Void { first, count, .. }, .. } = log[place] else {
+            unreachable!("a void is there")
+        };
         let closing = log.iter().find_map(|entry| match entry {
             Entry::BatchClosed { batch: of, root, .. } if *of == batch => Some(*root),
             _ => None,
@@ -397,8 +396,8 @@ mod tests {
         let picks = draw(&bytes, &closing.unwrap(), &[(first, count)], true, &range);
         let spared = (0..range.parts_per_element).find(|part| picks.iter().all(|pick| pick.part != *part)).unwrap();
         let other = changed(&|entry| {
-            let Entry::BatchVoided { part, .. } = entry else { unreachable!("a void is there") };
-            *part = spared;
+            let Entry::BatchVoided { void, .. } = entry else { unreachable!("a void is there") };
+            void.part = spared;
         });
         let scene = |data: &Path| -> PathBuf {
             let name = reference.digest.to_string();

@@ -5,7 +5,7 @@ use lode_protocol::header::{EXTRANONCE_BYTES_MAX, HeaderHash};
 use lode_protocol::ids::{AccountName, JobId, UserName, WorkerName};
 
 use super::codec::{CodecError, Reader, Writer};
-use super::entry::{Cause, Entry, Outcome, ShareProof};
+use super::entry::{Cause, Entry, Outcome, ShareProof, Void};
 use super::terms::Terms;
 
 /// Version of the entry encoding.
@@ -106,15 +106,15 @@ impl Entry {
                 w.integer(*batch);
                 w.integer(*at);
             }
-            Entry::BatchVoided { batch, first, count, element, part, expected, found, cause, at } => {
+            Entry::BatchVoided { batch, void, at } => {
                 w.integer(*batch);
-                w.integer(*first);
-                w.integer(*count);
-                w.integer(*element);
-                w.integer(*part);
-                w.array(expected);
-                w.array(found);
-                w.byte(match cause {
+                w.integer(void.first);
+                w.integer(void.count);
+                w.integer(void.element);
+                w.integer(void.part);
+                w.array(&void.expected);
+                w.array(&void.found);
+                w.byte(match void.cause {
                     Cause::Drawn => 0,
                     Cause::Mismatch => 1,
                 });
@@ -256,13 +256,15 @@ fn decode_range(kind: u8, r: &mut Reader<'_>) -> Result<Entry, CodecError> {
         15 => Entry::BatchMatured { batch: r.integer("batch")?, at: r.integer("time")? },
         16 => Entry::BatchVoided {
             batch: r.integer("batch")?,
-            first: r.integer("first element")?,
-            count: r.integer("elements")?,
-            element: r.integer("element")?,
-            part: r.integer("part")?,
-            expected: r.array("expected digest")?,
-            found: r.array("found digest")?,
-            cause: if decode_flag("cause", r)? { Cause::Mismatch } else { Cause::Drawn },
+            void: Void {
+                first: r.integer("first element")?,
+                count: r.integer("elements")?,
+                element: r.integer("element")?,
+                part: r.integer("part")?,
+                expected: r.array("expected digest")?,
+                found: r.array("found digest")?,
+                cause: if decode_flag("cause", r)? { Cause::Mismatch } else { Cause::Drawn },
+            },
             at: r.integer("time")?,
         },
         17 => Entry::SecretCommitted {
@@ -414,13 +416,15 @@ mod tests {
             Entry::BatchMatured { batch: 3, at: 13 },
             Entry::BatchVoided {
                 batch: 3,
-                first: 1 << 30,
-                count: 40,
-                element: (1 << 30) + 39,
-                part: 255,
-                expected: [8; 32],
-                found: [9; 32],
-                cause: Cause::Mismatch,
+                void: Void {
+                    first: 1 << 30,
+                    count: 40,
+                    element: (1 << 30) + 39,
+                    part: 255,
+                    expected: [8; 32],
+                    found: [9; 32],
+                    cause: Cause::Mismatch,
+                },
                 at: 14,
             },
             Entry::SecretCommitted { number: 1, hash: [1; 32], at: 15 },

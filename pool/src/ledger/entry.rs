@@ -8,7 +8,7 @@ use lode_protocol::header::HeaderHash;
 use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName, UserName};
 use serde::{Deserialize, Serialize};
 
-pub use super::batch::Cause;
+pub use super::batch::{Cause, Void};
 pub use super::encoding::{ENTRY_BYTES_MAX, ENTRY_VERSION};
 pub use super::terms::{AUDIT_PARTS_MAX, AuditPolicy, Effort, IdempotencyDigest, RangeTerms, Scheme, Shape, Terms};
 
@@ -212,20 +212,8 @@ pub enum Entry {
     BatchVoided {
         /// The batch.
         batch: u64,
-        /// First element of the unit that has the part.
-        first: u64,
-        /// Elements of that unit.
-        count: u32,
-        /// The element, as the job counts them.
-        element: u64,
-        /// The part of it.
-        part: u32,
-        /// BLAKE3 of what the part's bytes must be.
-        expected: [u8; 32],
-        /// BLAKE3 of what they were.
-        found: [u8; 32],
-        /// Why it was looked at.
-        cause: Cause,
+        /// The part.
+        void: Void,
         /// When.
         at: Millis,
     },

@@ -12,14 +12,14 @@ use lode_protocol::ids::{AccountName, AssetName, JobId, SponsorName};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::batch::{Cause, Verdict};
+use super::batch::{Cause, Verdict, Void};
 use super::cost::CostMap;
 use super::draw::{commitment, draw};
 use super::entry::{AuditPolicy, Effort, Entry, Millis, Outcome, RangeTerms, Scheme, Shape};
 use super::events::{BatchInfo, MaturedInfo, UnitInfo, VoidInfo};
 use super::fold::{Broken, State};
 use super::journal::{self, Journal};
-use super::plan::{Command, Done, Evidence, NewJob, Refusal, UnitClaim, plan};
+use super::plan::{Command, Done, NewJob, Refusal, UnitClaim, plan};
 use super::store::Opened;
 use super::writer::{LedgerError, Listener, Opening, Options, RestoredRange, journal_dir};
 use crate::clock::Clock;
@@ -484,12 +484,12 @@ impl Play {
         }
         let (first, count) = units[chosen];
         let (expected, found) = ([1; 32], [2; 32]);
-        let evidence = Evidence { first, count, element: first + element, part, expected, found, cause };
+        let void = Void { first, count, element: first + element, part, expected, found, cause };
         let same = |unit: &&Delivered| (unit.job, unit.first, unit.count) == (info.job, first, count);
         let result = info.units[chosen].2;
         let mut others = self.model.units.iter().filter(same);
         let contested = others.any(|unit| unit.key != info.key && unit.digest != result);
-        match self.enter(&Command::Void { batch: info.batch, evidence }) {
+        match self.enter(&Command::Void { batch: info.batch, void }) {
             Ok(_) => {
                 assert!(contested || cause == Cause::Drawn);
                 assert!(self.state.keys.find(&info.key).unwrap().banned);
@@ -590,7 +590,8 @@ proptest! {
                     let unit = play.model.units.iter().find(|unit| unit.batch == Some(*batch)).unwrap();
                     let (first, count, element, part) = (unit.first, unit.count, unit.first, terms.parts_per_element - 1);
                     let (expected, found, cause) = ([1; 32], [2; 32], Cause::Drawn);
-                    log[place] = Entry::BatchVoided { batch: *batch, first, count, element, part, expected, found, cause, at: *at };
+                    let void = Void { first, count, element, part, expected, found, cause };
+                    log[place] = Entry::BatchVoided { batch: *batch, void, at: *at };
                 }
                 Entry::BatchVoided { batch, at, .. } => log[place] = Entry::BatchMatured { batch: *batch, at: *at },
                 _ => unreachable!("such an entry was picked"),
@@ -641,8 +642,8 @@ fn made() -> Play {
     play.enter(&Command::Mature { batch: 0 }).unwrap();
     play.enter(&Command::CloseBatch { job, key: key(1) }).unwrap();
     let (expected, found, cause) = ([1; 32], [2; 32], Cause::Mismatch);
-    let evidence = Evidence { first: 2, count: 2, element: 3, part: 1, expected, found, cause };
-    play.enter(&Command::Void { batch: 1, evidence }).unwrap();
+    let void = Void { first: 2, count: 2, element: 3, part: 1, expected, found, cause };
+    play.enter(&Command::Void { batch: 1, void }).unwrap();
     play.deliver(job, 3, 3, 5, 3, honest(5, 3), false);
     // A canary of what has matured is paid at once.
     play.deliver(job, 3, 4, 0, 2, honest(0, 2), true);
@@ -815,8 +816,8 @@ async fn what_is_on_disk_is_told_and_can_be_asked_for() {
     let close = Command::CloseBatch { job: JobId(1), key: key(0) };
     assert_eq!(ledger.enter(close).await, Ok(Done::BatchClosed(1)));
     let (expected, found, cause) = ([1; 32], [2; 32], Cause::Drawn);
-    let evidence = Evidence { first: 4, count: 2, element: 5, part: 1, expected, found, cause };
-    assert_eq!(ledger.enter(Command::Void { batch: 1, evidence }).await, Ok(Done::Entered));
+    let void = Void { first: 4, count: 2, element: 5, part: 1, expected, found, cause };
+    assert_eq!(ledger.enter(Command::Void { batch: 1, void }).await, Ok(Done::Entered));
     assert_eq!(ledger.enter(unit(4, 2)).await, Err(LedgerError::Refused(Refusal::Banned)));
     let end = Command::End { job: JobId(1), outcome: Outcome::Quarantined };
     assert_eq!(ledger.enter(end).await, Ok(Done::Entered));

@@ -4,11 +4,12 @@
 use lode_protocol::api::{Amount, DepositRequest};
 use lode_protocol::ids::{AssetName, JobId, SponsorName};
 
+use super::batch::Void;
 use super::entry::{Entry, IdempotencyDigest, Millis, Outcome, Scheme, Shape, Terms};
 use super::fold::{Broken, State};
 use super::secrets::RevealError;
 use crate::share::Credit;
-pub use range::{Evidence, UnitClaim};
+pub use range::UnitClaim;
 
 mod range;
 
@@ -89,7 +90,7 @@ pub enum Command {
         /// Which.
         batch: u64,
         /// What.
-        evidence: Evidence,
+        void: Void,
     },
     /// A new secret of draws.
     CommitSecret {
@@ -237,7 +238,7 @@ pub(super) fn plan(state: &State, command: &Command, now: Millis) -> Result<(Vec
         Command::Unit(claim) => range::unit(state, claim, now),
         Command::CloseBatch { job, key } => range::close_batch(state, *job, key, now),
         Command::Mature { batch } => range::mature(state, *batch, now),
-        Command::Void { batch, evidence } => range::void(state, *batch, evidence, now),
+        Command::Void { batch, void } => range::void(state, *batch, void, now),
         Command::CommitSecret { hash } => range::commit(state, hash, now),
         Command::RevealSecret { secret } => range::reveal(state, secret, now),
         Command::Finish { job, result } => range::finish(state, *job, *result, now),

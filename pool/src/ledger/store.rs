@@ -136,7 +136,7 @@ fn record(state: &State, key: &Key) -> Option<Vec<u8>> {
         Key::Batch(job, batch) => batch_of(state, *job, *batch).map(json),
         Key::Void(job, batch) => {
             let found = batch_of(state, *job, *batch);
-            found.filter(|batch| matches!(batch.verdict, Verdict::Voided(_))).map(|_| Vec::new())
+            found.filter(|batch| matches!(batch.verdict, Verdict::Voided { .. })).map(|_| Vec::new())
         }
         Key::Miner(key) => state.keys.find(key).map(json),
         Key::Secret(number) => state.secrets.get(*number).map(json),
@@ -154,7 +154,7 @@ fn all_keys(state: &State) -> impl Iterator<Item = Key> {
         .flat_map(|(index, worker)| [Key::Worker(index), Key::Rig(worker.account.clone(), index)]);
     let open_rounds = state.jobs.iter().flat_map(|(&id, job)| job.rounds.keys().map(move |&w| Key::Round(id, w)));
     let costs = state.jobs.iter().filter(|(_, job)| job.terms.range().is_some()).map(|(&id, _)| Key::Cost(id));
-    let voids = state.batches.iter().filter(|batch| matches!(batch.verdict, Verdict::Voided(_)));
+    let voids = state.batches.iter().filter(|batch| matches!(batch.verdict, Verdict::Voided { .. }));
     workers
         .chain(costs)
         .chain(state.batches.iter().map(|batch| Key::Batch(batch.job, batch.batch)))

@@ -19,9 +19,9 @@ const POT: u64 = BUDGET - BUDGET / 100;
 /// Voids of a ledger: the batch, and the element that was found wrong.
 fn voids(entries: &[Entry]) -> Vec<(u64, u64)> {
     let void = |entry: &Entry| match entry {
-        Entry::BatchVoided { batch, element, expected, found, .. } => {
-            assert_ne!(expected, found);
-            Some((*batch, *element))
+        Entry::BatchVoided { batch, void, .. } => {
+            assert_ne!(void.expected, void.found);
+            Some((*batch, void.element))
         }
         _ => None,
     };

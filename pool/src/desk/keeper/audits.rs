@@ -9,11 +9,10 @@ use super::super::again_at;
 use super::super::audit::Part;
 use super::super::crew::CrewError;
 use super::*;
-use crate::ledger::batch::Cause;
+use crate::ledger::batch::{Cause, Void};
 use crate::ledger::draw::draw;
 use crate::ledger::entry::{Millis, Outcome as Ending};
 use crate::ledger::events::UnitInfo;
-use crate::ledger::plan::Evidence;
 
 /// So many failures of one batch, and its job's files are read again.
 const FAULTS_TO_RELOAD: u32 = 3;
@@ -134,7 +133,7 @@ impl Audits {
 fn void(batch: u64, difference: &Difference, cause: Cause) -> Command {
     let Difference { claim, part: Part { element, part }, expected, found } = *difference;
     let count = u32::try_from(claim.count).expect("a unit of the ledger's has a count of 32 bits");
-    Command::Void { batch, evidence: Evidence { first: claim.first, count, element, part, expected, found, cause } }
+    Command::Void { batch, void: Void { first: claim.first, count, element, part, expected, found, cause } }
 }
 
 impl Keeper {

@@ -39,11 +39,9 @@ impl State {
                 self.advance(*at)?;
                 self.batch_matured(*batch, *at)
             }
-            Entry::BatchVoided { batch, first, count, element, part, expected, found, cause, at } => {
+            Entry::BatchVoided { batch, void, at } => {
                 self.advance(*at)?;
-                let (first, count, element, part) = (*first, *count, *element, *part);
-                let (expected, found, cause, at) = (*expected, *found, *cause, *at);
-                self.batch_voided(*batch, Void { first, count, element, part, expected, found, cause, at })
+                self.batch_voided(*batch, *void, *at)
             }
             Entry::SecretCommitted { number, hash, at } => {
                 self.advance(*at)?;
@@ -157,13 +155,25 @@ impl State {
 
     /// The entry that closes the open batch of a key, as number `batch`.
     pub(crate) fn closing(&self, batch: u64, job: JobId, key: u32, at: Millis) -> Option<Entry> {
+        self.closing_after(batch, job, (key, &self.keys.get(key)?.key), None, at)
+    }
+
+    /// The same where one more unit of the key is planned and not applied yet; its number may be so too.
+    pub(crate) fn closing_after(
+        &self,
+        batch: u64,
+        job: JobId,
+        (key, bytes): (u32, &[u8; 32]),
+        unit: Option<(u64, u32, [u8; 32])>,
+        at: Millis,
+    ) -> Option<Entry> {
         let range = &self.jobs.get(&job)?.range;
-        let units: Vec<_> = range.open_of(key).map(Unit::triple).collect();
+        let units: Vec<_> = range.open_of(key).map(Unit::triple).chain(unit).collect();
         if units.is_empty() {
             return None;
         }
         let count = u32::try_from(units.len()).expect("bounded by the policy");
-        let root = root(job, &self.keys.get(key)?.key, units);
+        let root = root(job, bytes, units);
         Some(Entry::BatchClosed { batch, job, key, root, units: count, at })
     }
 
@@ -346,7 +356,7 @@ impl State {
         }
     }
 
-    fn batch_voided(&mut self, batch: u64, void: Void) -> Result<(), Broken> {
+    fn batch_voided(&mut self, batch: u64, void: Void, at: Millis) -> Result<(), Broken> {
         let found = self.unresolved(batch)?;
         if let Some(what) = self.void_fault(found, &void) {
             return Err(Broken::Audit { batch, what });
@@ -358,7 +368,7 @@ impl State {
             let drawn = DrawnVoid { batch, root, units, all, terms: terms.clone(), void };
             self.secrets.voided(secret, drawn);
         }
-        let (job, key, _) = self.resolve(batch, Verdict::Voided(Box::new(void)));
+        let (job, key, _) = self.resolve(batch, Verdict::Voided { void: Box::new(void), at });
         let key = self.keys.get_mut(key).expect("a batch's key is known");
         key.was_void();
         let key = key.key;

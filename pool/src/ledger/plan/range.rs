@@ -3,7 +3,7 @@
 use lode_protocol::ids::{JobId, UserName};
 
 use super::{Done, Refusal};
-use crate::ledger::batch::{Cause, Verdict, Void};
+use crate::ledger::batch::{Verdict, Void};
 use crate::ledger::entry::{Entry, Millis, Outcome, RangeTerms};
 use crate::ledger::fold::{Broken, Job, State, is_within};
 use crate::ledger::range::Place;
@@ -28,25 +28,6 @@ pub struct UnitClaim {
     /// Whether the pool issued these very elements to another key as well. The first to deliver has done them; only
     /// what comes after is entered as a duplicate.
     pub duplicate: bool,
-}
-
-/// What shows that a batch is void.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Evidence {
-    /// First element of the unit that has the part.
-    pub first: u64,
-    /// Elements of that unit.
-    pub count: u32,
-    /// The element, as the job counts them.
-    pub element: u64,
-    /// The part of it.
-    pub part: u32,
-    /// BLAKE3 of what the part's bytes must be.
-    pub expected: [u8; 32],
-    /// BLAKE3 of what they were.
-    pub found: [u8; 32],
-    /// Why it was looked at.
-    pub cause: Cause,
 }
 
 fn open_range(state: &State, job: JobId) -> Result<(&Job, &RangeTerms), Refusal> {
@@ -92,47 +73,18 @@ pub(super) fn unit(state: &State, claim: &UnitClaim, now: Millis) -> Plan {
     let work = terms.cost.work(first, u64::from(count));
     entries.push(Entry::Unit { job, worker, key: number, first, count, work, at: now, digest, duplicate });
     // What this unit makes full or complete closes with it.
-    let after = After { number, triple: (first, count, digest) };
     let all_done = !duplicate && open.elements_done + u64::from(count) == terms.cost.elements();
     let mut batch = state.batches.len() as u64;
-    let mut close = |key: u32| {
-        entries.extend(closing(state, job, key, &claim.key, batch, Some(&after), now));
-        batch += 1;
-    };
     if all_done {
-        let others: Vec<u32> = open.range.open().map(|(key, _)| key).filter(|key| *key != number).collect();
-        others.into_iter().for_each(&mut close);
-        close(number);
-    } else if open.range.open_units(number) + 1 >= terms.policy.batch_units as usize {
-        close(number);
+        for (other, _) in open.range.open().filter(|(key, _)| *key != number) {
+            entries.extend(state.closing(batch, job, other, now));
+            batch += 1;
+        }
+    }
+    if all_done || open.range.open_units(number) + 1 >= terms.policy.batch_units as usize {
+        entries.extend(state.closing_after(batch, job, (number, &claim.key), Some((first, count, digest)), now));
     }
     Ok((entries, Done::Entered))
-}
-
-/// A unit that is planned and not applied yet.
-struct After {
-    number: u32,
-    triple: (u64, u32, [u8; 32]),
-}
-
-/// The entry that closes a key's open batch, with the unit that comes before it in the plan.
-fn closing(
-    state: &State,
-    job: JobId,
-    number: u32,
-    key: &[u8; 32],
-    batch: u64,
-    after: Option<&After>,
-    at: Millis,
-) -> Option<Entry> {
-    let Some(after) = after.filter(|after| after.number == number) else {
-        return state.closing(batch, job, number, at);
-    };
-    let range = &state.jobs.get(&job)?.range;
-    let units: Vec<_> = range.open_of(number).map(crate::ledger::range::Unit::triple).chain([after.triple]).collect();
-    let count = u32::try_from(units.len()).expect("bounded by the policy");
-    let root = crate::ledger::batch::root(job, key, units);
-    Some(Entry::BatchClosed { batch, job, key: number, root, units: count, at })
 }
 
 pub(super) fn close_batch(state: &State, job: JobId, key: &[u8; 32], now: Millis) -> Plan {
@@ -161,14 +113,12 @@ pub(super) fn mature(state: &State, batch: u64, now: Millis) -> Plan {
     Ok((entries, Done::Entered))
 }
 
-pub(super) fn void(state: &State, batch: u64, evidence: &Evidence, now: Millis) -> Plan {
-    let Evidence { first, count, element, part, expected, found, cause } = *evidence;
-    let void = Void { first, count, element, part, expected, found, cause, at: now };
+pub(super) fn void(state: &State, batch: u64, void: &Void, now: Millis) -> Plan {
     let unresolved = state.unresolved(batch).map_err(|_| Refusal::Resolved(batch))?;
-    if let Some(what) = state.void_fault(unresolved, &void) {
+    if let Some(what) = state.void_fault(unresolved, void) {
         return Err(Refusal::Evidence { batch, what });
     }
-    let mut entries = vec![Entry::BatchVoided { batch, first, count, element, part, expected, found, cause, at: now }];
+    let mut entries = vec![Entry::BatchVoided { batch, void: *void, at: now }];
     entries.extend(closes_with(state, unresolved.job, now));
     Ok((entries, Done::Entered))
 }
