@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lode_protocol::ids::JobId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -270,6 +270,22 @@ impl Keeper {
         }
     }
 
+    /// Has what was handed to a crew come back as an outcome, also where it could not be handed over or panics.
+    fn comes_back<T: Send + 'static>(
+        &self,
+        handed: Result<oneshot::Receiver<T>, CrewError>,
+        outcome: impl FnOnce(Result<T, CrewError>) -> Outcome + Send + 'static,
+    ) {
+        let back = self.back.clone();
+        tokio::spawn(async move {
+            let done = match handed {
+                Ok(computed) => computed.await.map_err(|_| CrewError::Panicked),
+                Err(error) => Err(error),
+            };
+            send(&back, outcome(done));
+        });
+    }
+
     /// Tries what two keys say is impossible. The hall reports no more of this job until it is told what came of it.
     async fn attempt(&mut self, found: Impossible) {
         let (job, first, count) = (found.job, found.first, found.count);
@@ -277,15 +293,8 @@ impl Keeper {
             return self.hall.judged(job, first, count, false).await;
         };
         let auditor = self.auditor.clone();
-        let back = self.back.clone();
         let tried = self.triers.hand(move || auditor.attempt(&files, first, count));
-        tokio::spawn(async move {
-            let done = match tried {
-                Ok(done) => done.await.map_err(|_| CrewError::Panicked),
-                Err(error) => Err(error),
-            };
-            send(&back, Outcome::Attempted(found, done));
-        });
+        self.comes_back(tried, move |done| Outcome::Attempted(found, done));
     }
 
     async fn attempted(&mut self, found: Impossible, done: Result<Result<(), FileFault>, CrewError>) {

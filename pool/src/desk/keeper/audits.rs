@@ -182,14 +182,7 @@ impl Keeper {
         let auditor = self.auditor.clone();
         let computed = self.checkers.hand(move || auditor.first_difference(&files, picks));
         self.audits.running.insert(batch.batch);
-        let back = self.back.clone();
-        tokio::spawn(async move {
-            let found = match computed {
-                Ok(found) => found.await.map_err(|_| CrewError::Panicked),
-                Err(error) => Err(error),
-            };
-            send(&back, Outcome::Audited(Box::new(batch), found));
-        });
+        self.comes_back(computed, |found| Outcome::Audited(Box::new(batch), found));
     }
 
     pub(super) async fn audited(
@@ -276,18 +269,14 @@ impl Keeper {
         }
         let auditor = self.auditor.clone();
         let judged = self.makers.hand(move || judge(&auditor, &files, [first, second]));
-        let back = self.back.clone();
-        tokio::spawn(async move {
-            let judged = match judged {
-                Ok(judged) => judged.await.map_err(|_| CrewError::Panicked.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
+        self.comes_back(judged, move |judged| {
+            let judged = judged.map_err(|error| error.to_string());
             let judged = judged.and_then(|judged| judged.map_err(|fault| fault.to_string())).unwrap_or_else(|fault| {
                 // Neither is held up for it: their batches are drawn from as any.
                 tracing::error!(%job, fault, "two results that differ could not be judged");
                 [first, second].map(|claim| (claim, Judgement::Right)).into()
             });
-            send(&back, Outcome::Compared(job, judged));
+            Outcome::Compared(job, judged)
         });
     }
 

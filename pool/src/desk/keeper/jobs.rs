@@ -320,14 +320,7 @@ impl Keeper {
             }
             Ok(finished)
         });
-        let back = self.back.clone();
-        tokio::spawn(async move {
-            let made = match made {
-                Ok(made) => made.await.map_err(|_| CrewError::Panicked),
-                Err(error) => Err(error),
-            };
-            send(&back, Outcome::Assembled(job, made));
-        });
+        self.comes_back(made, move |made| Outcome::Assembled(job, made));
     }
 
     pub(super) fn assembled(&mut self, job: JobId, made: Result<Result<Finished, AssembleError>, CrewError>) {

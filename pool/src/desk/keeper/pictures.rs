@@ -50,8 +50,7 @@ impl Keeper {
         if preview.waiting.len() > 1 {
             return;
         }
-        let (shelf, auditor, done, back) =
-            (self.shelf.clone(), self.auditor.clone(), open.done.clone(), self.back.clone());
+        let (shelf, auditor, done) = (self.shelf.clone(), self.auditor.clone(), open.done.clone());
         let begun = Instant::now();
         let made = self.makers.hand(move || {
             if done.is_empty() {
@@ -60,13 +59,7 @@ impl Keeper {
                 shelf.preview(&files, &mut Results::new(files.clone(), auditor, done))
             }
         });
-        tokio::spawn(async move {
-            let made = match made {
-                Ok(made) => made.await.map_err(|_| CrewError::Panicked),
-                Err(error) => Err(error),
-            };
-            send(&back, Outcome::Pictured(job, begun.elapsed(), made));
-        });
+        self.comes_back(made, move |made| Outcome::Pictured(job, begun.elapsed(), made));
     }
 
     pub(super) fn pictured(
