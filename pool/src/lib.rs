@@ -9,6 +9,7 @@ pub mod desk;
 pub mod face;
 pub mod jobs;
 pub mod ledger;
+mod private;
 pub mod secrets;
 pub mod serve;
 pub mod share;

@@ -2,16 +2,15 @@
 //! session ids. Files of mode 0600, replaced whole and synced; outside the public ledger.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use lode_protocol::hex;
 use lode_protocol::ids::SponsorName;
 
-use crate::ledger::journal::sync_dir;
+use crate::private;
 
 /// Prefix by which a sponsor's key is known when it turns up somewhere it should not.
 const KEY_PREFIX: &str = "lode-sponsor-";
@@ -55,27 +54,13 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> SecretError {
     |source| SecretError::Io { path, source }
 }
 
-/// Writes a file that only its owner reads, whole or not at all.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let part = path.with_extension("part");
-    match fs::remove_file(&part) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&part, path)?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
 /// Reads a file's first line, or makes it with 32 random bytes in hex.
 fn read_or_make(path: &Path) -> Result<String, SecretError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text.lines().next().unwrap_or_default().trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let secret = hex::encode(&rand::random::<[u8; 32]>());
-            write_private(path, &format!("{secret}\n")).map_err(io_error(path))?;
+            private::write(path, format!("{secret}\n").as_bytes()).map_err(io_error(path))?;
             Ok(secret)
         }
         Err(error) => Err(io_error(path)(error)),
@@ -135,7 +120,7 @@ impl Secrets {
         let mut lines: Vec<String> = next.iter().map(|(hash, name)| format!("{} {name}\n", hash.to_hex())).collect();
         lines.sort();
         let path = self.dir.join("sponsor.keys");
-        write_private(&path, &lines.concat()).map_err(io_error(&path))?;
+        private::write(&path, lines.concat().as_bytes()).map_err(io_error(&path))?;
         *sponsors = next;
         Ok(Some(key))
     }

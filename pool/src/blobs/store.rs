@@ -1,9 +1,8 @@
 //! The store: its directories, its index, and the one way by which a file gets its final name.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::ops::Range;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +17,7 @@ use super::upload::{Delivery, Stored, Upload};
 use super::{BlobError, Limits, io_error};
 use crate::clock::Clock;
 use crate::ledger::journal::sync_dir;
+use crate::private;
 
 /// The blobs of a data directory.
 #[derive(Debug, Clone)]
@@ -40,11 +40,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Makes a directory that only the pool reads, unless it is there; its name is on stable storage.
 fn make_dir(dir: &Path) -> Result<(), BlobError> {
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(io_error(dir)(error)),
-        Ok(()) => dir.parent().map_or(Ok(()), sync_dir).map_err(io_error(dir)),
-    }
+    private::make_dir(dir).map_err(io_error(dir))
 }
 
 /// The names in a directory.

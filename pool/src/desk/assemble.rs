@@ -8,9 +8,9 @@
 //!
 //! Assembly is a pure function of the results, so one that was cut off is simply done again, and gives the same bytes.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use super::files::JobFiles;
 use super::results::Results;
 use crate::blobs::tree::PIECE_BYTES;
 use crate::blobs::{BlobError, Blobs, Delivery, Owner, Quota};
-use crate::ledger::journal::sync_dir;
+use crate::private;
 
 /// What a finished job's file is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,11 +75,7 @@ impl Shelf {
     /// The disk fails.
     pub fn open(data: &Path, blobs: Blobs) -> Result<Shelf, AssembleError> {
         let dir = data.join("results");
-        match DirBuilder::new().mode(0o700).create(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(io_error(&dir)(error)),
-            Ok(()) => sync_dir(data).map_err(io_error(&dir))?,
-        }
+        private::make_dir(&dir).map_err(io_error(&dir))?;
         for item in fs::read_dir(&dir).map_err(io_error(&dir))? {
             let path = item.map_err(io_error(&dir))?.path();
             if path.extension().is_some_and(|extension| extension == "part") {
@@ -89,25 +85,15 @@ impl Shelf {
         Ok(Shelf { dir, blobs })
     }
 
-    fn part(&self) -> Result<(PathBuf, File), AssembleError> {
-        let path = self.dir.join(format!("{:032x}.part", rand::random::<u128>()));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(io_error(&path))?;
-        Ok((path, file))
+    /// A name for something that is half made.
+    fn part_path(&self) -> PathBuf {
+        self.dir.join(format!("{:032x}.part", rand::random::<u128>()))
     }
 
     /// Gives a file its name, whole or not at all.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), AssembleError> {
         let path = self.dir.join(name);
-        let (part, mut file) = self.part()?;
-        let write = || -> io::Result<()> {
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&part, &path)?;
-            sync_dir(&self.dir)
-        };
-        let mut write = write;
-        write().map_err(io_error(&path))
+        private::write_by_way_of(&self.part_path(), &path, bytes).map_err(io_error(&path))
     }
 
     /// Puts a job's results together into a blob of the job's; all of them are there. On stable storage when this
@@ -116,7 +102,9 @@ impl Shelf {
     /// # Errors
     /// A result cannot be read, there is no room, or the disk fails.
     pub fn assemble(&self, files: &JobFiles, results: &mut Results) -> Result<Finished, AssembleError> {
-        let (path, mut file) = self.part()?;
+        let path = self.part_path();
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let mut file = file.map_err(io_error(&path))?;
         let made = self.assemble_into(files, results, &mut file);
         // It has served whatever came of it; one that stays is cleared at the next start.
         if let Err(error) = fs::remove_file(&path) {

@@ -8,15 +8,13 @@
 //! The file is on stable storage before its hash is committed to the ledger, so a committed secret is always here; one
 //! that was never committed is used as the next. A file goes when its secret is published.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use lode_protocol::hex;
 
 use crate::ledger::draw::commitment;
-use crate::ledger::journal::sync_dir;
+use crate::private;
 
 /// A secret.
 pub type Secret = [u8; 32];
@@ -47,11 +45,7 @@ impl Vault {
     /// The disk fails.
     pub fn open(data: &Path) -> Result<Vault, SecretFileError> {
         let dir = data.join("audit");
-        match DirBuilder::new().mode(0o700).create(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(io_error(&dir)(error)),
-            Ok(()) => sync_dir(data).map_err(io_error(&dir))?,
-        }
+        private::make_dir(&dir).map_err(io_error(&dir))?;
         for item in fs::read_dir(&dir).map_err(io_error(&dir))? {
             let path = item.map_err(io_error(&dir))?.path();
             if path.extension().is_some_and(|extension| extension == "part") {
@@ -72,15 +66,7 @@ impl Vault {
     pub fn make(&self) -> Result<Secret, SecretFileError> {
         let secret: Secret = rand::random();
         let path = self.path(&commitment(&secret));
-        let part = path.with_extension("part");
-        let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-            writeln!(file, "{}", hex::encode(&secret))?;
-            file.sync_all()?;
-            fs::rename(&part, &path)?;
-            sync_dir(&self.dir)
-        };
-        write().map_err(io_error(&path))?;
+        private::write(&path, format!("{}\n", hex::encode(&secret)).as_bytes()).map_err(io_error(&path))?;
         Ok(secret)
     }
 
